@@ -1,0 +1,87 @@
+"""Typed settings; the only reader of the environment.
+
+| variable | meaning | default |
+|---|---|---|
+| SEGANY_HOME | folder of weights, samples and caches | the platform's user cache |
+| SEGANY_DATA | folder of annotated data for tests and documented commands | none |
+| SEGANY_THREADS | threads for computing | the library's choice |
+| SEGANY_MAX_PIXELS | largest image read whole, in pixels | 200,000,000 |
+| SEGANY_OFFLINE | 1: never use the network | 0 |
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from segany.errors import ConfigError
+
+__all__ = ["DEFAULT_MAX_PIXELS", "Settings"]
+
+DEFAULT_MAX_PIXELS = 200_000_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says, read once at the edge.
+
+    Attributes:
+        home: Folder of weights, samples and caches; need not exist yet.
+        data: Folder of annotated data, or None.
+        threads: Threads for computing, or None for the library's choice.
+        max_pixels: Largest image (height x width) that is read whole, in pixels.
+        offline: Never use the network.
+    """
+
+    home: Path
+    data: Path | None = None
+    threads: int | None = None
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    offline: bool = False
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Read the SEGANY_* variables; unset and empty ones take their default.
+
+        Args:
+            environment: The variables, or None for the process's own.
+
+        Raises:
+            ConfigError: A variable of that prefix is unknown or its value cannot be read.
+        """
+        given = os.environ if environment is None else environment
+        values = {key: value for key, value in given.items() if key.startswith("SEGANY_") and value}
+        known = {"SEGANY_HOME", "SEGANY_DATA", "SEGANY_THREADS", "SEGANY_MAX_PIXELS", "SEGANY_OFFLINE"}
+        if unknown := sorted(values.keys() - known):
+            raise ConfigError(
+                f"unknown environment variable {unknown[0]}; segany reads {', '.join(sorted(known))}."
+            )
+        threads = values.get("SEGANY_THREADS")
+        return cls(
+            home=Path(values["SEGANY_HOME"]).expanduser()
+            if "SEGANY_HOME" in values
+            else user_cache_path("segany", appauthor=False),
+            data=Path(values["SEGANY_DATA"]).expanduser() if "SEGANY_DATA" in values else None,
+            threads=None if threads is None else _positive("SEGANY_THREADS", threads),
+            max_pixels=_positive("SEGANY_MAX_PIXELS", values.get("SEGANY_MAX_PIXELS", str(DEFAULT_MAX_PIXELS))),
+            offline=_flag("SEGANY_OFFLINE", values.get("SEGANY_OFFLINE", "0")),
+        )
+
+
+def _positive(name: str, text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ConfigError(f"{name} must be a whole number of at least 1, got {text!r}; correct or unset it.")
+    return number
+
+
+def _flag(name: str, text: str) -> bool:
+    flags = {"0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+    if text.lower() not in flags:
+        raise ConfigError(f"{name} must be 0 or 1, got {text!r}; correct or unset it.")
+    return flags[text.lower()]
