@@ -55,9 +55,7 @@ class Settings:
         values = {key: value for key, value in given.items() if key.startswith("SEGANY_") and value}
         known = {"SEGANY_HOME", "SEGANY_DATA", "SEGANY_THREADS", "SEGANY_MAX_PIXELS", "SEGANY_OFFLINE"}
         if unknown := sorted(values.keys() - known):
-            raise ConfigError(
-                f"unknown environment variable {unknown[0]}; segany reads {', '.join(sorted(known))}."
-            )
+            raise ConfigError(f"unknown environment variable {unknown[0]}; segany reads {', '.join(sorted(known))}.")
         threads = values.get("SEGANY_THREADS")
         return cls(
             home=Path(values["SEGANY_HOME"]).expanduser()
