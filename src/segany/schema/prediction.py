@@ -1,0 +1,77 @@
+"""Prediction: the answer to one prompt."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segany.errors import MaskError
+from segany.geometry import Frame
+from segany.masks.rle import RLE
+from segany.masks.upscale import upscale_logits, upscale_strips
+
+__all__ = ["Prediction"]
+
+MASK_THRESHOLD = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Candidate masks for one prompt, kept small; full-size masks are made on demand.
+
+    Attributes:
+        iou_predictions: [M] float32, the model's estimate of each mask's IoU with the object.
+        low_res_logits: [M, h, w] float32, over the model's padded input; positive on the object.
+        frame: Where the image lies in the model's input.
+    """
+
+    iou_predictions: NDArray[np.float32]
+    low_res_logits: NDArray[np.float32]
+    frame: Frame
+
+    def __post_init__(self) -> None:
+        """Check that there is one score for each mask."""
+        if self.low_res_logits.ndim != 3 or self.iou_predictions.shape != self.low_res_logits.shape[:1]:
+            raise MaskError(
+                "a prediction needs logits [M, h, w] and M scores, got "
+                f"{list(self.low_res_logits.shape)} and {list(self.iou_predictions.shape)}."
+            )
+
+    def __len__(self) -> int:
+        """Number of candidate masks."""
+        return len(self.iou_predictions)
+
+    @property
+    def ranking(self) -> NDArray[np.int64]:
+        """[M] int64: candidates from the highest predicted IoU to the lowest."""
+        return np.argsort(-self.iou_predictions, kind="stable")
+
+    @property
+    def best_index(self) -> int:
+        """The candidate of highest predicted IoU."""
+        return int(self.ranking[0])
+
+    def logits(self, index: int) -> NDArray[np.float32]:
+        """[H, W] float32: one candidate's logits at original pixels."""
+        return upscale_logits(self.low_res_logits[index], self.frame)
+
+    def mask(self, index: int) -> NDArray[np.bool_]:
+        """[H, W] bool: one candidate at original pixels."""
+        return self.rle(index).to_mask()
+
+    def masks(self) -> NDArray[np.bool_]:
+        """[M, H, W] bool: all candidates at original pixels."""
+        return np.stack([self.mask(k) for k in range(len(self))])
+
+    def rle(self, index: int) -> RLE:
+        """One candidate at original pixels; made in vertical strips, so a huge image needs little memory."""
+        strips = (strip > MASK_THRESHOLD for strip in upscale_strips(self.low_res_logits[index], self.frame))
+        return RLE.from_column_strips(self.frame.original, strips)
+
+    def rles(self) -> tuple[RLE, ...]:
+        """All candidates at original pixels, in the model's order."""
+        return tuple(self.rle(k) for k in range(len(self)))
+
+    def best(self) -> RLE:
+        """The candidate of highest predicted IoU, at original pixels."""
+        return self.rle(self.best_index)
