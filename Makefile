@@ -1,0 +1,71 @@
+# Two commands: `make demo` and `make test`. On Windows see "Without make" in CONTRIBUTING.md.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := demo
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: demo test check lint types structure package audit bench soak clean
+
+## demo: cut one object out of a sample photo; the picture's path is the last line
+demo: $(VENV)/.run
+	@$(BIN)/segany demo
+
+## test: every test but the soak tests
+test: $(VENV)/.dev
+	@$(PYTEST) $(PYTEST_ARGS)
+
+## check: lint, types, layers, licences, docs structure, and the demo from a freshly built wheel
+check: lint types structure package
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: $(VENV)/.dev
+	@$(BIN)/mypy
+
+structure: $(VENV)/.dev
+	@$(PYTEST) -q tests/test_layers.py tests/test_packaging.py tests/test_docs.py -k "not run"
+
+# The wheel is built from the sdist, so this shows that the sdist is whole too.
+package: $(VENV)/.dev
+	@rm -rf build/check && mkdir -p build/check/elsewhere
+	@$(BIN)/python -m build --no-isolation --outdir build/check/dist . > build/check/build.log || { cat build/check/build.log; exit 1; }
+	@$(PYTHON) -m venv build/check/venv
+	@build/check/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt build/check/dist/*.whl
+	@cd build/check/elsewhere && ../venv/bin/segany demo | tee demo.log && test -s "$$(tail -n 1 demo.log)"
+	@echo "wheel and sdist built; the demo runs from the wheel"
+
+## audit: known vulnerabilities in the pinned versions (asks an online database)
+audit: $(VENV)/.dev
+	@$(BIN)/pip-audit --skip-editable
+
+## bench: timings against the reference; REFERENCE=folder of its checkout
+bench: $(VENV)/.dev
+	@$(BIN)/python benchmarks/predict.py $(if $(REFERENCE),--reference $(REFERENCE)) $(BENCH_ARGS)
+
+## soak: the long tests; what they measure lands in benchmarks/results/
+soak: $(VENV)/.dev
+	@mkdir -p benchmarks/results
+	@$(PYTEST) -m soak --no-header -rA --durations=0 $(PYTEST_ARGS) | tee benchmarks/results/soak.txt
+
+## clean: what the other targets made, but the virtual environment
+clean:
+	@rm -rf build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.run: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("segany needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
+	@echo "installing segany into $(VENV); the first time takes a minute or two"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	@$(PIP) -e '.[dev]'
+	@touch $@
