@@ -43,6 +43,7 @@ package: $(VENV)/.dev
 
 ## audit: known vulnerabilities in the pinned versions (asks an online database)
 audit: $(VENV)/.dev
+	@$(PIP) pip-audit
 	@$(BIN)/pip-audit --skip-editable
 
 ## bench: timings against the reference; REFERENCE=folder of its checkout
