@@ -1,0 +1,7 @@
+"""The model's voice: from images and prompts to masks."""
+
+from segany.predict.embedding import ImageEmbedding
+from segany.predict.image import Predictor
+from segany.predict.segment import Segmentation, SegmentedMask, segment, segment_many
+
+__all__ = ["ImageEmbedding", "Predictor", "Segmentation", "SegmentedMask", "segment", "segment_many"]

@@ -1,0 +1,87 @@
+"""Backend: the narrow seam between predicting and computing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segany.model.config import ModelConfig
+from segany.schema import PromptBatch
+
+__all__ = ["Backend", "Features", "Scored"]
+
+
+class Features(Protocol):
+    """What the image encoder made of one image, on the backend's device; nobody else looks inside."""
+
+    def to_numpy(self) -> Mapping[str, NDArray[Any]]:
+        """Named arrays that `Backend.features_from_numpy` turns back into the same features, bit for bit."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Prompts that went through the decoder's transformer; their masks are not computed yet.
+
+    Attributes:
+        iou_predictions: [P, 4] float32: mask 0 is the single answer, 1 to 3 are whole, part and subpart.
+        state: What `Backend.low_res` needs to finish; opaque.
+    """
+
+    iou_predictions: NDArray[np.float32]
+    state: Any
+
+
+class Backend(Protocol):
+    """Computes features and masks. Stateless and thread-safe: everything it needs comes in, everything goes out.
+
+    Attributes:
+        key: Runtime, its version, device and precision: features of one key never meet another.
+        config: The model's config.
+        model_digest: Digest of the model's parameters.
+        encode_batch: How many images `encode` should get at once.
+        score_batch: How many prompts `score` should get at once.
+    """
+
+    key: str
+    config: ModelConfig
+    model_digest: str
+    encode_batch: int
+    score_batch: int
+
+    def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
+        """Run the image encoder.
+
+        Args:
+            images: Each [h, w, 3] uint8 RGB, resized into the model's frame, not yet padded.
+
+        Returns:
+            One Features for each image.
+        """
+        ...
+
+    def score(self, features: Features, batch: PromptBatch) -> Scored:
+        """Run the prompt encoder, the decoder's transformer and the IoU head."""
+        ...
+
+    def low_res(self, scored: Scored, index: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Compute masks of scored prompts.
+
+        Args:
+            scored: From `score`.
+            index: [K, 2] int64: (prompt, mask), mask 0 to 3.
+
+        Returns:
+            [K, h, w] float32 logits over the model's padded input.
+        """
+        ...
+
+    def features_from_numpy(self, arrays: Mapping[str, NDArray[Any]]) -> Features:
+        """The inverse of `Features.to_numpy`.
+
+        Raises:
+            EmbeddingError: The arrays are not this model's features.
+        """
+        ...
