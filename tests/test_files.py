@@ -1,0 +1,172 @@
+"""Atomic writes, against real faults: a full disk, no permission, Ctrl-C and a process that dies."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from segany.errors import OutputError
+from segany.files import atomic_path, atomic_write, write_bytes, write_text
+
+posix = pytest.mark.skipif(os.name != "posix", reason="POSIX limits and permissions")
+ADVICE = "Nothing was left half-written; free some space or choose another output folder, then run it again."
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_writes_and_replaces(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "folder" / "a.json"
+    write_text(target, "größer")
+    assert target.read_bytes() == "größer".encode()
+    write_bytes(target, b"second")
+    assert target.read_bytes() == b"second"
+    assert names(target.parent) == ["a.json"]
+
+
+def test_the_temporary_path_has_the_suffix_and_the_folder(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "mask.png") as temporary:
+        assert (temporary.suffix, temporary.parent) == (".png", tmp_path)
+        temporary.write_bytes(b"x")
+        assert not (tmp_path / "mask.png").exists()
+    assert names(tmp_path) == ["mask.png"]
+
+
+@posix
+def test_the_umask_decides_the_permissions(tmp_path: Path) -> None:
+    code = "import os, sys; os.umask(0o027); from segany.files import write_text; write_text(sys.argv[1], 'x')"
+    assert run(code, str(tmp_path / "a")).returncode == 0
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, SystemExit])
+def test_a_block_that_raises_leaves_the_old_file(tmp_path: Path, error: type[BaseException]) -> None:
+    target = tmp_path / "a.txt"
+    write_text(target, "old")
+    with pytest.raises(error), atomic_write(target) as file:  # noqa: PT012 - the raise is the point
+        file.write(b"half")
+        raise error
+    assert target.read_text(encoding="utf-8") == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+@posix
+def test_a_real_interrupt_in_the_middle(tmp_path: Path) -> None:
+    code = """
+import sys, time
+from segany.files import atomic_write
+with atomic_write(sys.argv[1]) as file:
+    file.write(b"half")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "a")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "writing\n"
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=30)
+    assert "KeyboardInterrupt" in stderr
+    assert names(tmp_path) == []
+
+
+@posix
+def test_no_space(tmp_path: Path) -> None:
+    """RLIMIT_FSIZE fails the write in the kernel, as a full disk does."""
+    code = """
+import resource, signal, sys
+from segany.errors import OutputError
+from segany.files import write_bytes
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    write_bytes(sys.argv[1], bytes(1_000_000))
+except OutputError as error:
+    print(error)
+"""
+    target = tmp_path / "a.png"
+    target.write_bytes(b"old")
+    done = run(code, str(target))
+    assert (done.stdout.strip(), done.stderr) == (f"cannot write {target}: File too large. {ADVICE}", "")
+    assert target.read_bytes() == b"old"
+    assert names(tmp_path) == ["a.png"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_device(tmp_path: Path) -> None:
+    message = f"cannot write {tmp_path / 'a'}: No space left on device. {ADVICE}"
+    with (
+        pytest.raises(OutputError, match=f"^{re.escape(message)}$"),
+        atomic_path(tmp_path / "a"),
+        Path("/dev/full").open("wb", buffering=0) as full,
+    ):
+        full.write(b"x")
+    assert names(tmp_path) == []
+
+
+@posix
+def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
+    """Root may write anywhere, so root tries as the user nobody (65534)."""
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    folder.chmod(0o555)
+    code = """
+import os, sys
+from segany.errors import OutputError
+from segany.files import write_text
+os.chdir(sys.argv[1])  # as root still: the folders above are private
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    write_text("a.json", "x")
+except OutputError as error:
+    print(error)
+"""
+    done = run(code, str(folder))
+    assert (done.stdout.strip(), done.stderr) == (f"cannot write a.json: Permission denied. {ADVICE}", "")
+    folder.chmod(0o755)
+    assert names(folder) == []
+
+
+def test_a_folder_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(OutputError, match=re.escape(f"cannot write {tmp_path / 'a.json'}: ")):
+        write_text(tmp_path / "a.json", "x")
+    assert names(tmp_path) == ["a.json"]
+
+
+def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("x", encoding="utf-8")
+    with pytest.raises(OutputError, match=re.escape(f"cannot write {tmp_path / 'out' / 'a.json'}: ")):
+        write_text(tmp_path / "out" / "a.json", "x")
+
+
+def test_an_output_error_inside_keeps_its_own_message(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"^mine$"), atomic_path(tmp_path / "a"):
+        raise OutputError("mine")
+
+
+def test_the_last_of_two_writers_wins_whole(tmp_path: Path) -> None:
+    target = tmp_path / "a"
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(atomic_write(target))
+        second = stack.enter_context(atomic_write(target))
+        first.write(b"first" * 1000)
+        second.write(b"second")
+    # Closed in reverse order: the first writer finishes last.
+    assert target.read_bytes() == b"first" * 1000
+    assert names(tmp_path) == ["a"]
