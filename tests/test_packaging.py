@@ -43,11 +43,11 @@ def closure(requirements: list[str]) -> Iterator[str]:
 
 def licence_of(name: str) -> str:
     about = metadata.metadata(name)
+    expressions = about.get_all("License-Expression") or []
     classifiers = [line for line in about.get_all("Classifier") or [] if line.startswith("License ::")]
     # A licence field may hold the whole text; its first line is the name.
-    field = about["License"].strip().splitlines() if "License" in about else []
-    expression = about["License-Expression"] if "License-Expression" in about else ""
-    return expression or "; ".join(classifiers) or "".join(field[:1])
+    fields = [text.strip().partition("\n")[0] for text in about.get_all("License") or []]
+    return "; ".join(expressions or classifiers or fields)
 
 
 def is_strong_copyleft(licence: str) -> bool:
