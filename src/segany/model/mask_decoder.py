@@ -1,0 +1,134 @@
+"""The mask decoder: from the image's embedding and a prompt's tokens to four masks (SAM paper, app. A)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segany.model._layers import LayerNorm2d
+from segany.model._two_way import TwoWayTransformer
+from segany.model.config import ModelConfig
+
+__all__ = ["DecodedTokens", "MaskDecoder"]
+
+MASKS = 4
+"""Mask 0 is the single answer; masks 1 to 3 are the whole, the part and the subpart."""
+
+
+class DecodedTokens(NamedTuple):
+    """What is known of each prompt's masks before any mask is drawn.
+
+    Attributes:
+        mask_tokens: [P, 4, E].
+        keys: [P, N, E], the image's cells as the prompt sees them, row by row.
+        iou_predictions: [P, 4], the IoU that each mask is predicted to have with the object.
+    """
+
+    mask_tokens: Tensor
+    keys: Tensor
+    iou_predictions: Tensor
+
+
+class _Head(nn.Module):
+    """Three linear layers with ReLU between them."""
+
+    def __init__(self, dim: int, hidden_dim: int, out_dim: int) -> None:
+        super().__init__()
+        sizes = [dim, hidden_dim, hidden_dim, out_dim]
+        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in zip(sizes[:-1], sizes[1:], strict=True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x))
+        return self.layers[-1](x)
+
+
+class MaskDecoder(nn.Module):
+    """Predicts four masks per prompt and the IoU of each."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        dim = config.embed_dim
+        self.transformer = TwoWayTransformer(dim, config.decoder_depth, config.decoder_heads, config.decoder_mlp_dim)
+        self.iou_token = nn.Embedding(1, dim)
+        self.mask_tokens = nn.Embedding(MASKS, dim)
+        self.output_upscaling = nn.Sequential(
+            nn.ConvTranspose2d(dim, dim // 4, 2, 2),
+            LayerNorm2d(dim // 4),
+            nn.GELU(),
+            nn.ConvTranspose2d(dim // 4, dim // 8, 2, 2),
+            nn.GELU(),
+        )
+        self.output_hypernetworks_mlps = nn.ModuleList(_Head(dim, dim, dim // 8) for _ in range(MASKS))
+        self.iou_prediction_head = _Head(dim, config.iou_hidden_dim, MASKS)
+
+    def tokens(self, image_embedding: Tensor, dense_pe: Tensor, sparse: Tensor, dense: Tensor) -> DecodedTokens:
+        """Run the transformer: the IoU predictions, and what the masks are drawn from.
+
+        Args:
+            image_embedding: [1 or P, E, S, S]; one image is shared by all prompts.
+            dense_pe: [1, E, S, S] of `PromptEncoder.dense_pe`.
+            sparse: [P, T, E] of `PromptEncoder.sparse`; T may be 0.
+            dense: [1 or P, E, S, S] of `PromptEncoder.dense`.
+
+        Returns:
+            mask_tokens [P, 4, E], keys [P, S * S, E], iou_predictions [P, 4].
+        """
+        own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
+        prompt = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
+        keys = _as_cells(image_embedding + dense)
+        tokens, keys = self.transformer(prompt, keys, _as_cells(dense_pe))
+        return DecodedTokens(tokens[:, 1 : 1 + MASKS], keys, self.iou_prediction_head(tokens[:, 0]))
+
+    def masks(self, mask_tokens: Tensor, keys: Tensor, mask_indices: Tensor | Sequence[int] | None = None) -> Tensor:
+        """Draw masks, all four or only those asked for.
+
+        A transposed convolution whose stride is its kernel maps each cell by itself, so both are
+        products over the channels, and the pixels are put in their places once, at the end, on the
+        masks instead of on the 32 channels.
+
+        Args:
+            mask_tokens: [P, 4, E] of `tokens`.
+            keys: [P, S * S, E] of `tokens`.
+            mask_indices: Which masks: [k] for every prompt, or [P, k] int64; None for all four.
+
+        Returns:
+            [P, k, 4 S, 4 S] logits; above 0 is the object.
+        """
+        heads = [head(mask_tokens[:, index]) for index, head in enumerate(self.output_hypernetworks_mlps)]
+        weights = torch.stack(heads, dim=1)
+        if mask_indices is not None:
+            wanted = torch.as_tensor(mask_indices, device=weights.device).expand(len(weights), -1)
+            weights = weights.gather(1, wanted[..., None].expand(-1, -1, weights.shape[2]))
+        first, norm, _, second, _ = self.output_upscaling
+        x = _upscale(keys, first)
+        x = F.gelu(F.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps))
+        x = F.gelu(_upscale(x, second))
+        prompts, cells, _, _, channels = x.shape
+        side = int(cells**0.5)
+        logits = torch.bmm(weights, x.reshape(prompts, -1, channels).transpose(1, 2))
+        # k, cell y, cell x, first y, first x, second y, second x -> k, y, x
+        logits = logits.view(prompts, -1, side, side, 2, 2, 2, 2).permute(0, 1, 2, 4, 6, 3, 5, 7)
+        return logits.reshape(prompts, -1, 4 * side, 4 * side)
+
+    def forward(
+        self, image_embedding: Tensor, dense_pe: Tensor, sparse: Tensor, dense: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """All four masks: logits [P, 4, 4 S, 4 S] and IoU predictions [P, 4]. Arguments as `tokens`."""
+        decoded = self.tokens(image_embedding, dense_pe, sparse, dense)
+        return self.masks(decoded.mask_tokens, decoded.keys), decoded.iou_predictions
+
+
+def _as_cells(grid: Tensor) -> Tensor:
+    """[B, E, S, S] -> [B, S * S, E]."""
+    return grid.flatten(2).transpose(1, 2)
+
+
+def _upscale(cells: Tensor, convolution: nn.ConvTranspose2d) -> Tensor:
+    """A 2x2 transposed convolution of stride 2, cell by cell: [P, ..., C] -> [P, ..., 4, C']."""
+    channels, out_channels = convolution.weight.shape[:2]
+    weight = convolution.weight.permute(2, 3, 1, 0).reshape(4 * out_channels, channels)
+    bias = None if convolution.bias is None else convolution.bias.repeat(4)
+    return F.linear(cells, weight, bias).unflatten(-1, (4, out_channels))
