@@ -1,0 +1,283 @@
+"""RLE: a mask as run lengths, COCO's compressed form; area, box and IoU without decoding to pixels."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segany.errors import MaskError
+from segany.geometry.size import Size
+from segany.masks import _runs
+
+__all__ = ["MAX_PIXELS", "RLE"]
+
+# COCO's counts are unsigned 32-bit numbers.
+MAX_PIXELS = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class RLE:
+    """A binary mask as run lengths in column order (down the first column, then the second).
+
+    Checked at birth without allocating the pixels. Runs of length zero and numbers written longer than needed are
+    rewritten in the canonical form, so that two RLEs are equal exactly when their masks are.
+
+    Attributes:
+        size: Height and width in pixels; either may be 0.
+        counts: COCO's compressed counts, as in `pycocotools`.
+    """
+
+    size: Size
+    counts: bytes
+
+    def __post_init__(self) -> None:
+        """Check size and counts; MaskError says what is wrong with them."""
+        size = _checked_size(self.size)
+        if not isinstance(self.counts, bytes):
+            raise MaskError(
+                f"compressed counts must be bytes, got {type(self.counts).__name__}; "
+                "use RLE.from_coco for text and RLE.from_counts for run lengths."
+            )
+        runs = _checked_runs(_runs.decode_counts(self.counts), size)
+        object.__setattr__(self, "size", size)
+        object.__setattr__(self, "counts", _runs.encode_counts(runs))
+
+    @classmethod
+    def _from_runs(cls, size: Size, runs: NDArray[np.int64]) -> "RLE":
+        """An RLE of canonical runs, which need no check."""
+        rle = object.__new__(cls)
+        object.__setattr__(rle, "size", size)
+        object.__setattr__(rle, "counts", _runs.encode_counts(runs))
+        return rle
+
+    @classmethod
+    def from_mask(cls, mask: NDArray[np.bool_]) -> "RLE":
+        """Encode a mask.
+
+        Args:
+            mask: [H, W] bool, any memory order.
+
+        Raises:
+            MaskError: The array is not two-dimensional bool, or has more than 2**32 - 1 pixels.
+        """
+        size = _checked_size(_checked_mask(mask).shape)
+        return cls._from_runs(size, _runs.runs_from_toggles(_toggles(mask, False), size.area))
+
+    @classmethod
+    def from_column_strips(cls, size: Size, strips: Iterable[NDArray[np.bool_]]) -> "RLE":
+        """Encode a mask that comes in vertical strips from left to right, so that it never exists as a whole.
+
+        Args:
+            size: Size of the whole mask.
+            strips: [H, w] bool each; their widths sum to the mask's width.
+
+        Raises:
+            MaskError: A strip is not bool or has another height, or the widths do not sum to the mask's.
+        """
+        size = _checked_size(size)
+        parts: list[NDArray[np.int64]] = []
+        column, before = 0, False
+        for strip in strips:
+            height, width = _checked_mask(strip).shape
+            if height != size.height or column + width > size.width:
+                raise MaskError(
+                    f"a strip must be {size.height} pixels high and at most {size.width - column} wide here, "
+                    f"got {Size(height, width)}."
+                )
+            if strip.size:
+                parts.append(_toggles(strip, before) + column * height)
+                before = bool(strip[-1, -1])
+            column += width
+        if column != size.width:
+            raise MaskError(f"the strips of a mask of {size} must be {size.width} pixels wide in all, got {column}.")
+        toggles = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+        return cls._from_runs(size, _runs.runs_from_toggles(toggles, size.area))
+
+    @classmethod
+    def from_counts(cls, size: Size, counts: Sequence[int] | NDArray[np.integer]) -> "RLE":
+        """Encode run lengths.
+
+        Args:
+            size: Size of the mask.
+            counts: Lengths of alternating background and foreground in column order, background first.
+
+        Raises:
+            MaskError: They are not whole numbers from 0 up that sum to the number of pixels.
+        """
+        size = _checked_size(size)
+        try:
+            runs = np.asarray(counts)
+        except ValueError as error:
+            raise MaskError(f"run lengths must be a list of whole numbers, got {_shown(counts)}.") from error
+        if runs.ndim != 1 or (runs.size and runs.dtype.kind not in "iu"):
+            raise MaskError(
+                f"run lengths must be a list of whole numbers, got shape {list(runs.shape)} of {runs.dtype}."
+            )
+        if runs.dtype == np.uint64:
+            # Beyond every size, and int64 still holds it.
+            runs = np.minimum(runs, np.uint64(2**40))
+        return cls._from_runs(size, _checked_runs(runs.astype(np.int64), size))
+
+    @classmethod
+    def from_coco(cls, value: Any) -> "RLE":
+        """Read COCO's dict form.
+
+        Args:
+            value: {"size": [h, w], "counts": compressed text or bytes, or a list of run lengths}.
+
+        Raises:
+            MaskError: A key is missing or its value is not valid.
+        """
+        if not isinstance(value, Mapping) or not {"size", "counts"} <= value.keys():
+            raise MaskError(f'an encoded mask must be {{"size": [height, width], "counts": ...}}, got {_shown(value)}.')
+        size, counts = _checked_size(value["size"]), value["counts"]
+        if isinstance(counts, str):
+            if not counts.isascii():
+                raise MaskError("compressed counts must be ASCII text; the encoding is damaged or is not COCO's.")
+            return cls(size, counts.encode("ascii"))
+        if isinstance(counts, bytes):
+            return cls(size, counts)
+        if isinstance(counts, list | tuple | np.ndarray):
+            return cls.from_counts(size, counts)
+        raise MaskError(f'"counts" must be text, bytes or a list of run lengths, got {type(counts).__name__}.')
+
+    @classmethod
+    def merge(cls, rles: Sequence["RLE"], intersect: bool = False) -> "RLE":
+        """Union of masks, or their intersection.
+
+        Args:
+            rles: One or more masks of one size.
+            intersect: Pixels that are in every mask, instead of in any.
+
+        Raises:
+            MaskError: There is no mask, or the sizes differ.
+        """
+        if not rles:
+            raise MaskError("merging needs at least one mask, got none.")
+        for other in rles[1:]:
+            _check_same_size(rles[0], other)
+        size = rles[0].size
+        toggles = _runs.join_intervals([rle.runs for rle in rles], len(rles) if intersect else 1)
+        return cls._from_runs(size, _runs.runs_from_toggles(toggles[toggles < size.area], size.area))
+
+    @property
+    def runs(self) -> NDArray[np.int64]:
+        """[K] int64: run lengths, background first; canonical, decoded anew at each call."""
+        return _runs.decode_counts(self.counts)
+
+    @cached_property
+    def area(self) -> int:
+        """Pixels of the mask."""
+        return int(self.runs[1::2].sum())
+
+    @cached_property
+    def box(self) -> tuple[int, int, int, int]:
+        """The smallest box round the mask, XYXY half-open; (0, 0, 0, 0) for an empty mask."""
+        starts, ends = _runs.intervals(self.runs)
+        if len(starts) == 0:
+            return (0, 0, 0, 0)
+        first_column, first_row = np.divmod(starts, self.size.height)
+        last_column, last_row = np.divmod(ends - 1, self.size.height)
+        if (last_column > first_column).any():
+            top, bottom = 0, self.size.height
+        else:
+            top, bottom = int(first_row.min()), int(last_row.max()) + 1
+        return (int(first_column[0]), top, int(last_column[-1]) + 1, bottom)
+
+    def to_mask(self) -> NDArray[np.bool_]:
+        """Decode: [H, W] bool, row-contiguous."""
+        runs = self.runs
+        pixels = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+        return np.ascontiguousarray(pixels.reshape(self.size.width, self.size.height).T)
+
+    def to_counts(self) -> list[int]:
+        """Run lengths of alternating background and foreground in column order, background first."""
+        return [int(run) for run in self.runs]
+
+    def to_coco(self) -> dict[str, Any]:
+        """COCO's dict form, ready for JSON: {"size": [h, w], "counts": compressed text}."""
+        return {"size": [self.size.height, self.size.width], "counts": self.counts.decode("ascii")}
+
+    def intersection(self, other: "RLE") -> int:
+        """Pixels that both masks cover. Raises MaskError when their sizes differ."""
+        _check_same_size(self, other)
+        starts, ends = _runs.intervals(other.runs)
+        mine = self.runs
+        return int((_runs.covered_before(mine, ends) - _runs.covered_before(mine, starts)).sum())
+
+    def union(self, other: "RLE") -> int:
+        """Pixels that either mask covers. Raises MaskError when their sizes differ."""
+        return self.area + other.area - self.intersection(other)
+
+    def iou(self, other: "RLE") -> float:
+        """Intersection over union; 0.0 for two empty masks, as in COCO. Raises MaskError when their sizes differ."""
+        shared = self.intersection(other)
+        return shared / (self.area + other.area - shared) if shared else 0.0
+
+
+def _checked_size(value: Any) -> Size:
+    """A Size of two whole numbers within COCO's limit, or MaskError."""
+    sides = tuple(value) if isinstance(value, list | tuple) else ()
+    if len(sides) != 2 or not all(isinstance(side, Integral) and not isinstance(side, bool) for side in sides):
+        raise MaskError(f"a mask's size must be two whole numbers (height, width), got {_shown(value)}.")
+    size = Size(int(sides[0]), int(sides[1]))
+    if min(size) < 0 or max(size) > MAX_PIXELS or size.area > MAX_PIXELS:
+        raise MaskError(f"a mask's size must be from 0 to {MAX_PIXELS} pixels in all, got {size}.")
+    return size
+
+
+def _shown(value: Any) -> str:
+    """What came, cut to a length that an error message can hold."""
+    text = repr(value) if not isinstance(value, Mapping) else f"the keys {[str(key)[:20] for key in list(value)[:5]]}"
+    return text[:80]
+
+
+def _checked_mask(mask: Any) -> NDArray[np.bool_]:
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.ndim != 2:
+        came = f"{mask.dtype} {list(mask.shape)}" if isinstance(mask, np.ndarray) else type(mask).__name__
+        raise MaskError(f"a mask must be a bool array [H, W], got {came}; threshold it first: mask > 0.")
+    return mask
+
+
+def _checked_runs(runs: NDArray[np.int64], size: Size) -> NDArray[np.int64]:
+    """Canonical runs of the same mask, or MaskError."""
+    if len(runs) and int(runs.min()) < 0:
+        raise MaskError(f"run lengths must not be negative, got {runs.min()}; the encoding is damaged.")
+    # Looked at before the sum, which could wrap round otherwise.
+    if len(runs) and int(runs.max()) > size.area:
+        raise MaskError(
+            f"a run of {runs.max()} pixels is longer than the mask of {size}; the size or the encoding is wrong."
+        )
+    total = int(runs.sum())
+    if total != size.area:
+        raise MaskError(
+            f"run lengths must sum to the {size.area} pixels of {size}, got {total}; the size or the encoding is wrong."
+        )
+    if len(runs) == 0 or not runs[1:].all():
+        return _runs.runs_from_toggles(_runs.odd_positions(np.cumsum(runs)[:-1], size.area), size.area)
+    return runs
+
+
+def _check_same_size(a: RLE, b: RLE) -> None:
+    if a.size != b.size:
+        raise MaskError(f"two masks must have one size to be compared, got {a.size} and {b.size}.")
+
+
+def _toggles(mask: NDArray[np.bool_], before: bool) -> NDArray[np.int64]:
+    """Column-order indexes at which the value changes, `before` being the value before the first pixel."""
+    height, width = mask.shape
+    if mask.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    first = np.zeros(1 if bool(mask[0, 0]) != before else 0, dtype=np.int64)
+    if mask.flags.f_contiguous:
+        column_order = mask.T.reshape(-1)
+        return np.concatenate([first, np.flatnonzero(column_order[1:] ^ column_order[:-1]) + 1])
+    # Compared row by row, where memory is contiguous, and brought into column order afterwards: the few changes
+    # are cheaper to sort than all pixels to transpose.
+    y, x = np.divmod(np.flatnonzero(mask[1:] ^ mask[:-1]), width)
+    joins = np.flatnonzero(mask[-1, :-1] ^ mask[0, 1:])
+    return np.sort(np.concatenate([first, x * height + y + 1, (joins + 1) * height]))
