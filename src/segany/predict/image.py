@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segany import weights
 from segany.errors import EmbeddingError, ImageError, PromptError
 from segany.geometry import Frame, Size
 from segany.model.config import PREPROCESS_VERSION
 from segany.model.preprocess import resize_image
 from segany.predict.backends.base import Backend
 from segany.predict.embedding import ImageEmbedding, load_embedding
-from segany.predict.mask_prompt import mask_to_prompt
 from segany.schema import BOX_CORNERS, PADDING, Image, Prediction, Prompt, PromptBatch
 from segany.sources import open_image
 
@@ -38,6 +38,7 @@ class Predictor:
         device: str = "auto",
         precision: str = "auto",
         backend: Backend | None = None,
+        progress: weights.Progress | None = None,
     ) -> None:
         """Load a model, fetching its weights if they are not here yet.
 
@@ -46,6 +47,7 @@ class Predictor:
             device: "auto", "cpu", "cuda", "cuda:N" or "mps".
             precision: "auto", "float32" or "bfloat16".
             backend: Use this one instead of loading a model.
+            progress: Called with a name, the bytes done and the bytes in all while weights are fetched.
 
         Raises:
             UnknownWeightsError: No model of that name.
@@ -55,7 +57,7 @@ class Predictor:
         if backend is None:
             from segany.predict.load import load_backend
 
-            backend = load_backend(model, device=device, precision=precision)
+            backend = load_backend(model, device=device, precision=precision, progress=progress)
         self._backend = backend
 
     @property

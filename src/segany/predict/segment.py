@@ -20,7 +20,7 @@ from segany.sources import open_image
 if TYPE_CHECKING:
     from PIL import Image as PillowImage
 
-__all__ = ["SegmentedMask", "Segmentation", "segment", "segment_many"]
+__all__ = ["Segmentation", "SegmentedMask", "segment", "segment_many"]
 
 _WITH_ALPHA = (".png", ".webp", ".tif", ".tiff")
 

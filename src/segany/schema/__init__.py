@@ -4,9 +4,13 @@ from segany.schema.annotation import Annotation, AnnotationSource, Masklet, Reco
 from segany.schema.image import Image, ImageInfo, Parent, PixelMapping, Source
 from segany.schema.model_card import DatasetVersion, ModelCard, ModelStatus, Report
 from segany.schema.prediction import Prediction
-from segany.schema.prompt import Prompt, PromptBatch, PromptGroup, VideoPrompt
+from segany.schema.prompt import BOX_CORNERS, NEGATIVE, PADDING, POSITIVE, Prompt, PromptBatch, PromptGroup, VideoPrompt
 
 __all__ = [
+    "BOX_CORNERS",
+    "NEGATIVE",
+    "PADDING",
+    "POSITIVE",
     "Annotation",
     "AnnotationSource",
     "DatasetVersion",

@@ -72,6 +72,19 @@ class Prediction:
         """All candidates at original pixels, in the model's order."""
         return tuple(self.rle(k) for k in range(len(self)))
 
+    def stability_score(self, index: int, offset: float = 1.0) -> float:
+        """IoU of one candidate cut at a higher and at a lower threshold (SAM paper, sec. 5), at original pixels.
+
+        Args:
+            index: Which candidate.
+            offset: How far above and below the threshold, in logits.
+        """
+        inner = outer = 0
+        for strip in upscale_strips(self.low_res_logits[index], self.frame):
+            inner += int(np.count_nonzero(strip > MASK_THRESHOLD + offset))
+            outer += int(np.count_nonzero(strip > MASK_THRESHOLD - offset))
+        return inner / outer if outer else 0.0
+
     def best(self) -> RLE:
         """The candidate of highest predicted IoU, at original pixels."""
         return self.rle(self.best_index)

@@ -1,0 +1,67 @@
+"""`segany`: the command and its sub-commands, and how errors end."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import click
+import typer
+
+from segany import __version__
+from segany.cli import demo, doctor, samples, segment, weights
+from segany.errors import SeganyError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="segany",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Point at something in a picture and get its exact outline.",
+)
+app.command("segment")(segment.command)
+app.command("demo")(demo.command)
+app.command("doctor")(doctor.command)
+app.add_typer(weights.app, name="weights")
+app.command("samples")(samples.command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"segany {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: The words after `segany`; the process's own when left out.
+
+    Returns:
+        0 when everything worked, 1 for an error of segany, 2 for wrong usage, 130 after Ctrl-C.
+    """
+    try:
+        code = app(args=None if arguments is None else list(arguments), prog_name="segany", standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        print("stopped; nothing half-written was left. Run the same command again to go on.", file=sys.stderr)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except SeganyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return code if isinstance(code, int) else 0
