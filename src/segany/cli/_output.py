@@ -179,10 +179,8 @@ def write_outcome(outcome: Outcome, folder: Path, name: str, *, cutout: bool) ->
 def _in_words(prompt: Prompt) -> str:
     words = []
     if prompt.points is not None and prompt.labels is not None:
-        marks = [
-            f"{x:g},{y:g}{'' if label else ' off'}" for (x, y), label in zip(prompt.points, prompt.labels, strict=True)
-        ]
-        words.append("point " + "; ".join(marks))
+        clicks = zip(prompt.points.tolist(), prompt.labels.tolist(), strict=True)
+        words.append("point " + "; ".join(f"{x:g},{y:g}{'' if label else ' off'}" for (x, y), label in clicks))
     if prompt.box is not None:
         words.append("box " + ",".join(f"{value:g}" for value in prompt.box))
     if prompt.mask is not None:

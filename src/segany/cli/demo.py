@@ -1,6 +1,7 @@
 """`segany demo`: the whole way from nothing to a cut-out, on a real photo."""
 
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -44,7 +45,7 @@ def command(
     sheet = render.contact_sheet([image, result.overlay(), best.cutout(crop=False)], columns=3)
     with atomic_path(target) as temporary:
         sheet.save(temporary)
-    fetch, embed, predict = (b - a for a, b in zip(times, times[1:], strict=False))
+    fetch, embed, predict = (b - a for a, b in pairwise(times))
     typer.echo(f"fetch and load {fetch:.1f} s, embed {embed:.2f} s, one click {predict * 1000:.0f} ms")
     typer.echo(f"predicted IoU {best.predicted_iou:.3f}, {best.rle.area:,} pixels")
     typer.echo(str(target.resolve()))

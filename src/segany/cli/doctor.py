@@ -35,12 +35,8 @@ def _look() -> dict[str, Any]:
     problems: list[dict[str, str]] = []
     cached = [entry.name for entry in weights.entries() if entry.kind == "model" and weights.cached_path(entry.name)]
     if weights.DEFAULT_MODEL not in cached:
-        problems.append(
-            {
-                "problem": "the default model's weights are not here",
-                "do": f"segany weights pull {weights.DEFAULT_MODEL}",
-            }
-        )
+        pull = f"segany weights pull {weights.DEFAULT_MODEL}"
+        problems.append({"problem": "the default model's weights are not here", "do": pull})
     existing = next(folder for folder in (settings.home, *settings.home.absolute().parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     if not os.access(existing, os.W_OK):
@@ -74,9 +70,8 @@ def _devices() -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
         import torch
     except (ImportError, OSError) as error:
         return [], [{"problem": f"torch cannot be imported: {error}", "do": "pip install --force-reinstall torch"}]
-    devices: list[dict[str, Any]] = [
-        {"device": "cpu", "name": torch.backends.cpu.get_cpu_capability(), "threads": torch.get_num_threads()}
-    ]
+    capability = torch.backends.cpu.get_cpu_capability()
+    devices: list[dict[str, Any]] = [{"device": "cpu", "name": capability, "threads": torch.get_num_threads()}]
     for number in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(number)
         devices.append({"device": f"cuda:{number}", "name": properties.name, "bytes": properties.total_memory})
@@ -98,16 +93,13 @@ def _print(found: dict[str, Any]) -> None:
     table.add_column(overflow="fold")
     system, cache = found["system"], found["cache"]
     table.add_row("system", f"{system['platform']}, Python {system['python']}, {system['cores']} cores")
-    table.add_row(
-        "packages", ", ".join(f"{name} {version or '(not installed)'}" for name, version in found["packages"].items())
-    )
+    versions = (f"{name} {version or '(not installed)'}" for name, version in found["packages"].items())
+    table.add_row("packages", ", ".join(versions))
     for device in found["devices"]:
         rest = ", ".join(f"{key} {value}" for key, value in device.items() if key != "device")
         table.add_row("device", f"{device['device']} ({rest})")
-    table.add_row(
-        "weights",
-        f"{cache['folder']}: {cache['bytes'] / 2**20:.0f} MiB used, {cache['free_bytes'] / 2**30:.1f} GiB free",
-    )
+    used, free = f"{cache['bytes'] / 2**20:.0f} MiB", f"{cache['free_bytes'] / 2**30:.1f} GiB"
+    table.add_row("weights", f"{cache['folder']}: {used} used, {free} free")
     table.add_row("models here", ", ".join(cache["models"]) or "none")
     console = Console()
     console.print(table)

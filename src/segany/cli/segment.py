@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -113,7 +114,7 @@ def _segment(path: Path, name: str, plan: _prompts.PromptPlan, predictor: Any, o
     outcome = write_outcome(outcome, options.out, name, cutout=options.cutout)
     times.append(time.perf_counter())
     stages = ("read", "embed", "predict", "write")
-    return outcome.timed({stage: b - a for stage, a, b in zip(stages, times, times[1:], strict=False)})
+    return outcome.timed({stage: b - a for stage, (a, b) in zip(stages, pairwise(times), strict=True)})
 
 
 def _document(options: _Options, load: float, outcomes: list[Outcome], errors: dict[str, str]) -> dict[str, Any]:

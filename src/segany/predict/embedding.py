@@ -83,7 +83,8 @@ def load_embedding(path: str | os.PathLike[str], backend: Backend, preprocess_ve
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            arrays = {key: file.get_tensor(key) for key in file.keys()}
+            names = list(file.keys())
+            arrays = {key: file.get_tensor(key) for key in names}
     except (OSError, SafetensorError) as error:
         raise EmbeddingError(f"cannot read the embedding {name}: {error}; embed the image again.") from error
     if metadata.get("format") != _FORMAT:

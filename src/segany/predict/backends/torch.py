@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,9 +15,7 @@ from segany.model.sam import Sam
 from segany.predict.backends.base import Features, Scored
 from segany.schema import PromptBatch
 
-__all__ = ["Precision", "TorchBackend", "choose_device"]
-
-Precision = Literal["auto", "float32", "bfloat16"]
+__all__ = ["TorchBackend", "choose_device"]
 
 # Prompts in one decoder call. Each holds 4096 x 256 keys; small groups stay in a CPU's cache.
 _GROUP = {"cpu": 4, "mps": 16, "cuda": 64}
@@ -47,7 +45,7 @@ class _ScoredGroup:
 class TorchBackend:
     """Runs a `Sam` in eager torch. See `Backend` for the methods."""
 
-    def __init__(self, model: Sam, device: str = "auto", precision: Precision = "auto") -> None:
+    def __init__(self, model: Sam, device: str = "auto", precision: str = "auto") -> None:
         """Move the model to the device and precision.
 
         Args:
