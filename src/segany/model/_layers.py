@@ -29,7 +29,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [..., dim] to [..., dim]."""
-        return self.lin2(self.activation(self.lin1(x)))
+        out: Tensor = self.lin2(self.activation(self.lin1(x)))
+        return out
 
 
 def make_neck(dim: int, embed_dim: int) -> nn.Sequential:

@@ -30,13 +30,13 @@ class Attention(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """[P or 1, Tq, E], [P or 1, Tk, E] twice -> [P, Tq, E]."""
+        prompts = max(len(query), len(key), len(value))
         q, k, v = (
-            projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            projection(x).view(*x.shape[:2], self.heads, -1).transpose(1, 2).expand(prompts, -1, -1, -1)
             for projection, x in ((self.q_proj, query), (self.k_proj, key), (self.v_proj, value))
         )
-        prompts = max(len(q), len(k), len(v))
-        q, k, v = (x.expand(prompts, -1, -1, -1) for x in (q, k, v))
-        return self.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        out: Tensor = self.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return out
 
 
 class _Layer(nn.Module):

@@ -52,7 +52,7 @@ class PreprocessConfig:
         for key, kinds in (("resample", get_args(Resample)), ("normalize", get_args(Normalize))):
             value = getattr(self, key)
             _require(value in kinds, f"{key} must be one of {', '.join(kinds)}, got {value!r}")
-        _require(len(self.mean) == 3 and len(self.std) == 3, "mean and std must have three values each")
+        _require({len(self.mean), len(self.std)} == {3}, "mean and std must have three values each")
         _require(min(self.std) > 0, f"std must be positive, got {self.std}")
 
 
@@ -128,7 +128,8 @@ class TinyViTConfig:
         stages = (self.dims, self.depths, self.heads, self.windows)
         _require(all(len(values) == 4 for values in stages), "dims, depths, heads and windows must have four values")
         _require(min(map(min, stages)) >= 1, "TinyViT sizes must be at least 1")
-        _require(len(self.strides) == 3 and set(self.strides) <= {1, 2}, f"strides must be 1 or 2, got {self.strides}")
+        strides = [*self.strides]
+        _require(len(strides) == 3 and set(strides) <= {1, 2}, f"strides must be three of 1 or 2, got {strides}")
         _require(self.stem_kernel in (1, 3), f"stem_kernel must be 1 or 3, got {self.stem_kernel}")
         divisible = all(dim % heads == 0 for dim, heads in zip(self.dims, self.heads, strict=True))
         _require(divisible, f"dims {self.dims} must be multiples of heads {self.heads}")

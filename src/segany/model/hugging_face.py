@@ -54,7 +54,7 @@ def from_hugging_face(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: The two copies of the position matrix differ.
     """
-    renamed = {}
+    renamed: dict[str, Tensor] = {}
     for name, tensor in state.items():
         if name in _SHARED_POSITION:
             known = renamed.setdefault(_POSITION, tensor)

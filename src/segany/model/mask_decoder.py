@@ -1,7 +1,9 @@
 """The mask decoder: from the image's embedding and a prompt's tokens to four masks (SAM paper, app. A)."""
 
+import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import pairwise
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,12 +39,31 @@ class _Head(nn.Module):
     def __init__(self, dim: int, hidden_dim: int, out_dim: int) -> None:
         super().__init__()
         sizes = [dim, hidden_dim, hidden_dim, out_dim]
-        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in zip(sizes[:-1], sizes[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(sizes))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers[:-1]:
             x = F.relu(layer(x))
-        return self.layers[-1](x)
+        out: Tensor = self.layers[-1](x)
+        return out
+
+
+class _Upscaling(nn.Sequential):
+    """Two transposed convolutions, computed cell by cell.
+
+    Their stride is their kernel, so each is a product over the channels of every cell, and pixels
+    need be put in their places only once, at the end, on the masks instead of on all channels.
+    """
+
+    def __init__(self, dim: int) -> None:
+        first, second = (nn.ConvTranspose2d(width, out, 2, 2) for width, out in ((dim, dim // 4), (dim // 4, dim // 8)))
+        super().__init__(first, LayerNorm2d(dim // 4), nn.GELU(), second, nn.GELU())
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[P, N, E] -> [P, N, 4, 4, E / 8]: cell, pixel of the first 2x2, pixel of the second 2x2."""
+        first, second = (cast(nn.ConvTranspose2d, self[index]) for index in (0, 3))
+        x = nn.LayerNorm.forward(cast(LayerNorm2d, self[1]), _upscale(input, first))
+        return F.gelu(_upscale(F.gelu(x), second))
 
 
 class MaskDecoder(nn.Module):
@@ -54,13 +75,7 @@ class MaskDecoder(nn.Module):
         self.transformer = TwoWayTransformer(dim, config.decoder_depth, config.decoder_heads, config.decoder_mlp_dim)
         self.iou_token = nn.Embedding(1, dim)
         self.mask_tokens = nn.Embedding(MASKS, dim)
-        self.output_upscaling = nn.Sequential(
-            nn.ConvTranspose2d(dim, dim // 4, 2, 2),
-            LayerNorm2d(dim // 4),
-            nn.GELU(),
-            nn.ConvTranspose2d(dim // 4, dim // 8, 2, 2),
-            nn.GELU(),
-        )
+        self.output_upscaling = _Upscaling(dim)
         self.output_hypernetworks_mlps = nn.ModuleList(_Head(dim, dim, dim // 8) for _ in range(MASKS))
         self.iou_prediction_head = _Head(dim, config.iou_hidden_dim, MASKS)
 
@@ -85,10 +100,6 @@ class MaskDecoder(nn.Module):
     def masks(self, mask_tokens: Tensor, keys: Tensor, mask_indices: Tensor | Sequence[int] | None = None) -> Tensor:
         """Draw masks, all four or only those asked for.
 
-        A transposed convolution whose stride is its kernel maps each cell by itself, so both are
-        products over the channels, and the pixels are put in their places once, at the end, on the
-        masks instead of on the 32 channels.
-
         Args:
             mask_tokens: [P, 4, E] of `tokens`.
             keys: [P, S * S, E] of `tokens`.
@@ -102,12 +113,9 @@ class MaskDecoder(nn.Module):
         if mask_indices is not None:
             wanted = torch.as_tensor(mask_indices, device=weights.device).expand(len(weights), -1)
             weights = weights.gather(1, wanted[..., None].expand(-1, -1, weights.shape[2]))
-        first, norm, _, second, _ = self.output_upscaling
-        x = _upscale(keys, first)
-        x = F.gelu(F.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps))
-        x = F.gelu(_upscale(x, second))
+        x = self.output_upscaling(keys)
         prompts, cells, _, _, channels = x.shape
-        side = int(cells**0.5)
+        side = math.isqrt(cells)
         logits = torch.bmm(weights, x.reshape(prompts, -1, channels).transpose(1, 2))
         # k, cell y, cell x, first y, first x, second y, second x -> k, y, x
         logits = logits.view(prompts, -1, side, side, 2, 2, 2, 2).permute(0, 1, 2, 4, 6, 3, 5, 7)
@@ -131,4 +139,4 @@ def _upscale(cells: Tensor, convolution: nn.ConvTranspose2d) -> Tensor:
     channels, out_channels = convolution.weight.shape[:2]
     weight = convolution.weight.permute(2, 3, 1, 0).reshape(4 * out_channels, channels)
     bias = None if convolution.bias is None else convolution.bias.repeat(4)
-    return F.linear(cells, weight, bias).unflatten(-1, (4, out_channels))
+    return F.linear(cells, weight, bias).view(*cells.shape[:-1], 4, out_channels)

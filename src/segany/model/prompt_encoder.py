@@ -12,6 +12,9 @@ from segany.model.config import ModelConfig
 
 __all__ = ["PromptEncoder"]
 
+LABELS = 4
+"""Negative click, positive click, box corner 1, box corner 2."""
+
 
 class _FourierPosition(nn.Module):
     """Random Fourier features of a position (arXiv 2006.10739).
@@ -27,7 +30,7 @@ class _FourierPosition(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         exact = self.positional_encoding_gaussian_matrix
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         moved = self.positional_encoding_gaussian_matrix
         if moved.dtype != exact.dtype:
             self.positional_encoding_gaussian_matrix = exact.to(moved.device)
@@ -48,7 +51,7 @@ class PromptEncoder(nn.Module):
         self.input_side = config.input_side
         self.embedding_side = config.embedding_side
         self.pe_layer = _FourierPosition(dim)
-        self.point_embeddings = nn.ModuleList(nn.Embedding(1, dim) for _ in range(4))
+        self.point_embeddings = nn.ModuleList(nn.Embedding(1, dim) for _ in range(LABELS))
         self.not_a_point_embed = nn.Embedding(1, dim)
         self.mask_downscaling = nn.Sequential(
             nn.Conv2d(1, channels // 4, 2, 2),
@@ -64,7 +67,8 @@ class PromptEncoder(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self._dense_pe = None
-        return super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self._dense_pe = None
@@ -82,9 +86,9 @@ class PromptEncoder(nn.Module):
         Returns:
             [P, T, E] in the model's precision.
         """
-        positions = self.pe_layer((coords + 0.5) / self.input_side)
+        positions: Tensor = self.pe_layer((coords + 0.5) / self.input_side)
         # Row 0 is padding, rows 1 to 4 are the labels 0 to 3.
-        kinds = torch.cat([self.not_a_point_embed.weight, *(point.weight for point in self.point_embeddings)])
+        kinds = torch.cat([self.not_a_point_embed.weight, *self.point_embeddings.parameters()])
         where = (labels >= 0).unsqueeze(-1)
         tokens = torch.where(where, positions, 0.0) + kinds[labels.long() + 1]
         return tokens.to(kinds.dtype)
@@ -102,7 +106,8 @@ class PromptEncoder(nn.Module):
         side = self.embedding_side
         if mask_logits is None:
             return self.no_mask_embed.weight.view(1, -1, 1, 1).expand(1, -1, side, side)
-        return self.mask_downscaling(mask_logits.unsqueeze(1).to(self.no_mask_embed.weight.dtype))
+        maps: Tensor = self.mask_downscaling(mask_logits.unsqueeze(1).to(self.no_mask_embed.weight.dtype))
+        return maps
 
     def dense_pe(self) -> Tensor:
         """The position of every cell of the image embedding: [1, E, S, S] in the model's precision, cached."""
@@ -117,5 +122,5 @@ class PromptEncoder(nn.Module):
         weight = self.no_mask_embed.weight
         centres = (torch.arange(side, device=weight.device, dtype=torch.float32) + 0.5) / side
         y, x = torch.meshgrid(centres, centres, indexing="ij")
-        positions = self.pe_layer(torch.stack([x, y], dim=-1))
+        positions: Tensor = self.pe_layer(torch.stack([x, y], dim=-1))
         return positions.permute(2, 0, 1).unsqueeze(0).to(weight.dtype)

@@ -72,8 +72,13 @@ class _ConvNorm(_Foldable):
     def forward(self, input: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C', H', W']."""
         if self.folded_weight is None or torch.is_grad_enabled():
-            return self.bn(self.c(input))
+            normed: Tensor = self.bn(self.c(input))
+            return normed
         conv = self.c
+        if conv.kernel_size == (1, 1):
+            # Channels-last memory makes this a plain product, which not every convolution backend notices.
+            cells = F.linear(input.permute(0, 2, 3, 1), self.folded_weight.flatten(1), self.folded_bias)
+            return cells.permute(0, 3, 1, 2)
         return F.conv2d(input, self.folded_weight, self.folded_bias, conv.stride, conv.padding, 1, conv.groups)
 
 
@@ -86,7 +91,8 @@ class _PatchEmbed(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.seq(x)
+        out: Tensor = self.seq(x)
+        return out
 
 
 class _ConvBlock(nn.Module):
@@ -115,7 +121,8 @@ class _Merge(nn.Module):
         self.conv3 = _ConvNorm(out_dim, out_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x)))))
+        out: Tensor = self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x)))))
+        return out
 
 
 @lru_cache(maxsize=8)
@@ -155,8 +162,9 @@ class _Attention(_Foldable):
         qkv = self.qkv(self.norm(x)).view(batch, cells, self.heads, 3, dim // self.heads)
         query, key, value = qkv.permute(3, 0, 2, 1, 4).unbind(0)
         bias = self._pair_bias() if self.folded_bias is None or torch.is_grad_enabled() else self.folded_bias
-        out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        return self.proj(out.transpose(1, 2).reshape(batch, cells, dim))
+        heads = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        out: Tensor = self.proj(heads.transpose(1, 2).reshape(batch, cells, dim))
+        return out
 
 
 class _Mlp(nn.Module):
@@ -167,7 +175,8 @@ class _Mlp(nn.Module):
         self.fc2 = nn.Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(self.norm(x))))
+        out: Tensor = self.fc2(F.gelu(self.fc1(self.norm(x))))
+        return out
 
 
 class _AttentionBlock(nn.Module):
@@ -183,10 +192,11 @@ class _AttentionBlock(nn.Module):
         cells = x.permute(0, 2, 3, 1)
         # Padding comes before the norm, as in training: padded cells hold the norm's bias and are attended to.
         windows, grid = split_windows(cells, self.window)
-        attended = self.attn(windows.flatten(1, 2)).unflatten(1, (self.window, self.window))
-        cells = cells + join_windows(attended, grid)
+        attended: Tensor = self.attn(windows.flatten(1, 2))
+        cells = cells + join_windows(attended.view_as(windows), grid)
         cells = self.local_conv(cells.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return (cells + self.mlp(cells)).permute(0, 3, 1, 2)
+        mixed: Tensor = cells + self.mlp(cells)
+        return mixed.permute(0, 3, 1, 2)
 
 
 class _Stage(nn.Module):
@@ -194,9 +204,7 @@ class _Stage(nn.Module):
         super().__init__()
         dim, heads, window = config.dims[index], config.heads[index], config.windows[index]
         self.blocks = nn.ModuleList(
-            _ConvBlock(dim, config.expand_ratio)
-            if index == 0
-            else _AttentionBlock(dim, heads, window, config.mlp_ratio)
+            _AttentionBlock(dim, heads, window, config.mlp_ratio) if index else _ConvBlock(dim, config.expand_ratio)
             for _ in range(config.depths[index])
         )
         last = index == len(config.dims) - 1

@@ -26,7 +26,8 @@ class _PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, 3, S, S] -> [B, h, w, C]."""
-        return self.proj(x).permute(0, 2, 3, 1)
+        patches: Tensor = self.proj(x)
+        return patches.permute(0, 2, 3, 1)
 
 
 def _relative_table(positions: Tensor, side: int) -> Tensor:
@@ -59,17 +60,18 @@ class _Attention(nn.Module):
         """[B, h, w, C] -> [B, h, w, C]."""
         batch, height, width, dim = x.shape
         tokens = height * width
-        qkv = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads)
+        qkv: Tensor = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         rows = _relative_table(self.rel_pos_h, height)
         columns = _relative_table(self.rel_pos_w, width)
         group = max(1, _BIAS_BUDGET // (batch * tokens * tokens))
         parts = [
             F.scaled_dot_product_attention(q, k, v, attn_mask=_position_bias(q, rows, columns))
-            for q, k, v in zip(query.split(group, 1), key.split(group, 1), value.split(group, 1), strict=True)
+            for q, k, v in zip(*(torch.split(x, group, 1) for x in (query, key, value)), strict=True)
         ]
-        out = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
-        return self.proj(out.transpose(1, 2).reshape(batch, height, width, dim))
+        heads = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
+        out: Tensor = self.proj(heads.transpose(1, 2).reshape(batch, height, width, dim))
+        return out
 
 
 def _position_bias(query: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -84,7 +86,7 @@ def _position_bias(query: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         [B, heads, h * w, h * w].
     """
     height, width = rows.shape[0], columns.shape[0]
-    grid = query.unflatten(2, (height, width))
+    grid = query.reshape(*query.shape[:2], height, width, -1)
     by_row = torch.einsum("bnhwc,hkc->bnhwk", grid, rows)
     by_column = torch.einsum("bnhwc,wkc->bnhwk", grid, columns)
     bias = by_row[..., :, None] + by_column[..., None, :]
@@ -102,13 +104,14 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, h, w, C] -> [B, h, w, C]."""
-        normed = self.norm1(x)
+        normed: Tensor = self.norm1(x)
         if self.window:
             windows, grid = split_windows(normed, self.window)
             x = x + join_windows(self.attn(windows), grid)
         else:
             x = x + self.attn(normed)
-        return x + self.mlp(self.norm2(x))
+        out: Tensor = x + self.mlp(self.norm2(x))
+        return out
 
 
 class ViT(nn.Module):
@@ -142,4 +145,5 @@ class ViT(nn.Module):
         x = x + self._positions(x.shape[1], x.shape[2])
         for block in self.blocks:
             x = block(x)
-        return self.neck(x.permute(0, 3, 1, 2))
+        embedding: Tensor = self.neck(x.permute(0, 3, 1, 2))
+        return embedding
