@@ -24,7 +24,8 @@ import pytest
 import typer
 from PIL import Image
 
-from segany import weights
+import segany
+from segany import settings, weights
 from segany.cli.main import app
 from segany.settings import Settings
 
@@ -182,6 +183,19 @@ def test_every_option_is_documented_and_every_documented_one_exists() -> None:
     assert wrong == {}
 
 
+def test_every_public_name_is_documented_and_every_documented_one_exists() -> None:
+    text = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^### `segany\.(\w+)`$", text, re.MULTILINE)
+    assert sorted(documented) == sorted(name for name in segany.__all__ if not name.startswith("__"))
+
+
+def test_the_settings_page_has_the_table_of_the_code() -> None:
+    rows = re.findall(r"^\| SEGANY.*$", settings.__doc__ or "", re.MULTILINE)
+    text = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    assert rows
+    assert rows == [row.replace("`", "") for row in text.splitlines() if "SEGANY_" in row and row.startswith("|")]
+
+
 # What runs
 
 
@@ -223,10 +237,10 @@ def run_console(block: Block, folder: Path) -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that a page is run in; relative paths of the tester's own settings keep their meaning."""
-    settings = Settings.from_environment()
-    monkeypatch.setenv("SEGANY_HOME", str(settings.home.absolute()))
-    if settings.data is not None:
-        monkeypatch.setenv("SEGANY_DATA", str(settings.data.absolute()))
+    given = Settings.from_environment()
+    monkeypatch.setenv("SEGANY_HOME", str(given.home.absolute()))
+    if given.data is not None:
+        monkeypatch.setenv("SEGANY_DATA", str(given.data.absolute()))
     with Image.open(weights.sample("coffee")) as photo:
         photo.convert("RGB").save(tmp_path / "photo.jpg", quality=95)
     monkeypatch.chdir(tmp_path)
