@@ -95,7 +95,7 @@ def runs_from_toggles(toggles: Runs, pixels: int) -> Runs:
 def odd_positions(positions: Runs, pixels: int) -> Runs:
     """Toggles from positions in any order: two at one place cancel, and those at the very end do nothing."""
     unique, times = np.unique(positions, return_counts=True)
-    return unique[(times % 2 == 1) & (unique < pixels)]
+    return np.asarray(unique[(times % 2 == 1) & (unique < pixels)])
 
 
 def intervals(runs: Runs) -> tuple[Runs, Runs]:
@@ -129,4 +129,4 @@ def join_intervals(masks: Sequence[Runs], at_least: int) -> Runs:
     final = np.append(positions[1:] != positions[:-1], True)[: len(positions)]
     positions, inside = positions[final], depth[final] >= at_least
     changed = inside != np.concatenate([[False], inside[:-1]])[: len(inside)]
-    return positions[changed]
+    return np.asarray(positions[changed])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from segany.errors import MaskError
 from segany.geometry.size import Size
 from segany.masks import _runs
+from segany.masks._checks import checked_mask
 
 __all__ = ["MAX_PIXELS", "RLE"]
 
@@ -64,7 +65,7 @@ class RLE:
         Raises:
             MaskError: The array is not two-dimensional bool, or has more than 2**32 - 1 pixels.
         """
-        size = _checked_size(_checked_mask(mask).shape)
+        size = _checked_size(checked_mask(mask).shape)
         return cls._from_runs(size, _runs.runs_from_toggles(_toggles(mask, False), size.area))
 
     @classmethod
@@ -82,7 +83,7 @@ class RLE:
         parts: list[NDArray[np.int64]] = []
         column, before = 0, False
         for strip in strips:
-            height, width = _checked_mask(strip).shape
+            height, width = checked_mask(strip).shape
             if height != size.height or column + width > size.width:
                 raise MaskError(
                     f"a strip must be {size.height} pixels high and at most {size.width - column} wide here, "
@@ -234,13 +235,6 @@ def _shown(value: Any) -> str:
     """What came, cut to a length that an error message can hold."""
     text = repr(value) if not isinstance(value, Mapping) else f"the keys {[str(key)[:20] for key in list(value)[:5]]}"
     return text[:80]
-
-
-def _checked_mask(mask: Any) -> NDArray[np.bool_]:
-    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.ndim != 2:
-        came = f"{mask.dtype} {list(mask.shape)}" if isinstance(mask, np.ndarray) else type(mask).__name__
-        raise MaskError(f"a mask must be a bool array [H, W], got {came}; threshold it first: mask > 0.")
-    return mask
 
 
 def _checked_runs(runs: NDArray[np.int64], size: Size) -> NDArray[np.int64]:
