@@ -20,11 +20,18 @@ def download_bar(*, quiet: bool = False) -> Iterator[weights.Progress]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
+    bar = Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet)
 
-        def report(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = bar.add_task(f"fetching {name}")
-            bar.update(tasks[name], completed=done, total=total or None)
+    def report(name: str, done: int, total: int) -> None:
+        # Started here because a bar without a task still prints an empty line.
+        if not tasks:
+            bar.start()
+        if name not in tasks:
+            tasks[name] = bar.add_task(f"fetching {name}")
+        bar.update(tasks[name], completed=done, total=total or None)
 
+    try:
         yield report
+    finally:
+        if tasks:
+            bar.stop()

@@ -123,17 +123,15 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold")
-    for column in ("name", "kind", "size", "licence", "cached"):
+    for column in ("name", "kind", "size", "licence", "here"):
         table.add_column(column, no_wrap=True, justify="right" if column == "size" else "left")
     for row in rows:
         licence = row["licence"] + (" *" if row["licence_source"] == "upstream" else "")
         cached = "yes" if row["cached"] else "wrong file" if row["error"] else "no"
-        table.add_row(row["name"], row["kind"], _megabytes(row["size"]), licence, cached)
+        table.add_row(row["name"], row["kind"], _in_units(row["size"]), licence, cached)
     console = Console()
     console.print(table)
-    console.print(
-        "* the licence of the original project; the package that carries the file does not state it", style="dim"
-    )
+    console.print("* the original project's licence; the carrying package does not state it", style="dim")
     for row in rows:
         if row["error"]:
             console.print(row["error"], style="red", markup=False, soft_wrap=True)
@@ -147,5 +145,6 @@ def _print_paths(rows: list[dict[str, Any]], *, as_json: bool) -> None:
             print(row["path"])
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"
+def _in_units(size: int) -> str:
+    factor, unit = (1e9, "GB") if size >= 1e9 else (1e6, "MB") if size >= 1e6 else (1e3, "kB")
+    return f"{size / factor:.1f} {unit}"

@@ -20,7 +20,8 @@ def place(entry: Entry, settings: Settings) -> Path:
 def instruction(entry: Entry, settings: Settings) -> str:
     """Say in a sentence which file to put where by hand, and where it can be had."""
     where = " or ".join(source.description for source in entry.sources) or entry.description
-    return f"Put {entry.file_name} ({entry.size:,} bytes, sha256 {entry.sha256}) at {place(entry, settings)}; it is {where}."
+    what = f"{entry.file_name} ({entry.size:,} bytes, sha256 {entry.sha256})"
+    return f"Put {what} at {place(entry, settings)}; it is {where}."
 
 
 def check(entry: Entry, path: Path) -> None:

@@ -9,6 +9,7 @@ from functools import cache
 from importlib import resources
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from segany.errors import ConfigError, UnknownWeightsError
 
@@ -67,7 +68,8 @@ class UrlSource:
     url: str
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(("https://", "http://127.0.0.1")):
+        parts = urlsplit(self.url)
+        if parts.scheme != "https" and (parts.scheme, parts.hostname) != ("http", "127.0.0.1"):
             raise ConfigError(f"a publisher's address must start with https://, got {self.url!r}.")
 
     @property
