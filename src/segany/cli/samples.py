@@ -6,6 +6,10 @@ from typing import Annotated
 
 import typer
 
+from segany import weights
+from segany.cli._progress import download_bar
+from segany.files import write_bytes
+
 __all__ = ["command"]
 
 
@@ -15,9 +19,6 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> int:
     """Fetch sample photos with a free licence and print where they are."""
-    from segany import weights
-    from segany.cli._progress import download_bar
-
     rows = []
     with download_bar(quiet=as_json) as progress:
         for name in names or [entry.name for entry in weights.entries("sample")]:
@@ -35,7 +36,5 @@ def command(
 
 
 def _copy(source: Path, target: Path) -> Path:
-    from segany.files import write_bytes
-
     write_bytes(target, source.read_bytes())
     return target

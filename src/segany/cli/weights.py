@@ -5,7 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from segany.errors import DigestError, WeightsError
+from segany import weights
+from segany.cli._progress import download_bar
+from segany.errors import ConfigError, DigestError, WeightsError
 
 __all__ = ["app"]
 
@@ -20,9 +22,6 @@ def list_entries(
     as_json: _Json = False,
 ) -> int:
     """List every file that segany knows, with its licence and whether it is here."""
-    from segany import weights
-    from segany.errors import ConfigError
-
     kinds = dict.fromkeys(entry.kind for entry in weights.entries())
     if kind is not None and kind not in kinds:
         raise ConfigError(f"--kind must be one of {', '.join(kinds)}, got {kind!r}.")
@@ -40,9 +39,6 @@ def pull(
     as_json: _Json = False,
 ) -> int:
     """Fetch weights into the cache; what is there already is left as it is."""
-    from segany import weights
-    from segany.cli._progress import download_bar
-
     rows = []
     with download_bar(quiet=as_json) as progress:
         for name in names or [weights.DEFAULT_MODEL]:
@@ -58,8 +54,6 @@ def where(
     as_json: _Json = False,
 ) -> int:
     """Print the path that each file has, or would have, in the cache."""
-    from segany import weights
-
     rows = []
     for name in names or [weights.DEFAULT_MODEL]:
         path = weights.place(name)
@@ -74,8 +68,6 @@ def verify(
     as_json: _Json = False,
 ) -> int:
     """Hash files of the cache again; a wrong one is moved aside, and the exit code is 1."""
-    from segany import weights
-
     present = [entry.name for entry in weights.entries() if weights.place(entry.name).is_file()]
     rows: list[dict[str, Any]] = []
     failures: list[WeightsError] = []
@@ -95,9 +87,7 @@ def verify(
     return 0
 
 
-def _row(entry: Any) -> dict[str, Any]:
-    from segany import weights
-
+def _row(entry: weights.Entry) -> dict[str, Any]:
     error = None
     try:
         path = weights.cached_path(entry.name)

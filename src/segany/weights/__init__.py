@@ -6,12 +6,12 @@ SHA-256 is the pinned one.
 """
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from segany.errors import UnknownWeightsError, WeightsNotFoundError
 from segany.settings import Settings
 from segany.weights import _cache
+from segany.weights._progress import Progress
 from segany.weights._registry import Entry, PackageSource, Source, UrlSource, load_registry
 
 __all__ = [
@@ -31,9 +31,6 @@ __all__ = [
 ]
 
 DEFAULT_MODEL = "mobile_sam"
-
-# Called with the entry's name, the bytes done and the bytes in all (0 if unknown).
-Progress = Callable[[str, int, int], None]
 
 
 def entries(kind: str | None = None) -> tuple[Entry, ...]:

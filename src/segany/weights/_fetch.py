@@ -18,12 +18,11 @@ from segany.weights import _index
 from segany.weights._archive import member_chunks
 from segany.weights._cache import cached, instruction, place, trust
 from segany.weights._http import RangeFile, SourceError, chunks, new_session
+from segany.weights._progress import Progress
 from segany.weights._registry import Entry, PackageSource, Source, UrlSource
 
-__all__ = ["Progress", "fetch"]
+__all__ = ["fetch"]
 
-# Called with the entry's name, the bytes done and the bytes in all.
-Progress = Callable[[str, int, int], None]
 _Report = Callable[[int, int], None]
 
 MAX_ARCHIVE_BYTES = 4 << 30

@@ -11,7 +11,8 @@ from urllib3.util import Retry
 
 __all__ = ["RangeFile", "SourceError", "chunks", "length", "network_errors", "new_session"]
 
-TIMEOUT_SECONDS = (15.0, 60.0)
+# To connect, and between two pieces of an answer.
+TIMEOUT_SECONDS = (10.0, 60.0)
 CHUNK_BYTES = 1 << 18
 
 
@@ -24,7 +25,7 @@ def new_session() -> requests.Session:
     session = requests.Session()
     # A compressed answer would have another length than the file.
     session.headers["Accept-Encoding"] = "identity"
-    retry = Retry(total=2, backoff_factor=0.2, status_forcelist=(429, 502, 503, 504), raise_on_status=False)
+    retry = Retry(total=2, connect=1, backoff_factor=0.2, status_forcelist=(429, 502, 503, 504), raise_on_status=False)
     for prefix in ("https://", "http://"):
         session.mount(prefix, HTTPAdapter(max_retries=retry))
     return session
