@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import cv2
@@ -13,6 +14,7 @@ from segany.errors import MaskError
 from segany.geometry import Size
 from segany.masks.polygons import Polygon, mask_to_polygons, polygons_to_rle, rings_to_rle
 from segany.masks.rle import RLE
+from segany.settings import Settings
 
 Mask = NDArray[np.bool_]
 
@@ -84,6 +86,20 @@ def test_a_large_circle_is_rasterised_as_by_pycocotools() -> None:
     ring = np.stack([900.3 + 700 * np.cos(angle), 600.7 + 700 * np.sin(3 * angle)], axis=1)
     expected = coco.merge(coco.frPyObjects([ring.ravel().tolist()], 1200, 1800))
     assert rings_to_rle([ring], Size(1200, 1800)).counts == expected["counts"]
+
+
+def test_people_s_polygons_are_rasterised_as_by_pycocotools() -> None:
+    data = Settings.from_environment().data
+    if data is None:
+        pytest.skip("needs coco_val80 of the annotated data; set SEGANY_DATA to its folder")
+    document = json.loads(next((data / "coco_val80").rglob("instances.json")).read_text(encoding="utf-8"))
+    sizes = {image["id"]: Size(image["height"], image["width"]) for image in document["images"]}
+    for annotation in document["annotations"][::4]:
+        size, flat = sizes[annotation["image_id"]], annotation["segmentation"]
+        if isinstance(flat, list):
+            rle = rings_to_rle([np.reshape(ring, (-1, 2)) for ring in flat], size)
+            assert rle.counts == coco.merge(coco.frPyObjects(flat, *size))["counts"]
+            assert polygons_to_rle(mask_to_polygons(rle.to_mask()), size) == rle
 
 
 def test_a_hole_does_not_cut_another_part() -> None:

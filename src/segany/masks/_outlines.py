@@ -1,13 +1,30 @@
 """Rings along the edges of pixels, walked from turn to turn."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["corner_rings"]
+__all__ = ["Outline", "corner_rings"]
 
 
-def corner_rings(mask: NDArray[np.bool_]) -> list[tuple[int, NDArray[np.float64]]]:
-    """All rings of a mask, with the part that each belongs to.
+class Outline(NamedTuple):
+    """One ring of a mask.
+
+    Attributes:
+        part: A number that is the same for all rings of one 8-connected part.
+        is_hole: Whether it is a hole of the part, or its exterior.
+        ring: [N, 2] float64 (x, y), foreground on the right-hand side as seen on the screen: exteriors run clockwise,
+            holes counter-clockwise.
+    """
+
+    part: int
+    is_hole: bool
+    ring: NDArray[np.float64]
+
+
+def corner_rings(mask: NDArray[np.bool_]) -> list[Outline]:
+    """All rings of a mask.
 
     An outline turns at pixel corners. Corners that follow each other along a row are the two ends of a horizontal
     edge, pair by pair, and along a column those of a vertical edge; so a ring is found by going from end to end, not
@@ -17,34 +34,41 @@ def corner_rings(mask: NDArray[np.bool_]) -> list[tuple[int, NDArray[np.float64]
         mask: [H, W] bool.
 
     Returns:
-        (part, ring), by the ring's first corner in row order: a number that is the same for all rings of one
-        8-connected part, and [N, 2] float64 (x, y) with foreground on the right-hand side as seen on the screen, so
-        exteriors run clockwise and holes counter-clockwise.
+        The rings, by their first corner in row order.
     """
     import cv2
 
-    x, y, part_x, part_y, following = _turns(mask)
+    x, y, part_x, part_y, sideways, following = _turns(mask)
     _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    part_of = parts[part_y, part_x]
     # Walking a permutation is a chain of look-ups; lists do it several times faster than arrays.
     steps = following.tolist()
     seen = bytearray(len(steps))
-    rings = []
-    for first in range(len(steps)):
-        if seen[first]:
-            continue
-        walk = []
-        turn = first
+    walk: list[int] = []
+    begins: list[int] = []
+    for turn in range(len(steps)):
+        if not seen[turn]:
+            begins.append(len(walk))
         while not seen[turn]:
             seen[turn] = 1
             walk.append(turn)
             turn = steps[turn]
-        rings.append((int(part_of[first]), np.stack([x[walk], y[walk]], axis=1).astype(np.float64)))
-    return rings
+    first = np.array(walk)[begins]
+    part_of = parts[part_y[first], part_x[first]].tolist()
+    # At its first corner, the top left one, an exterior leaves along the row and a hole down the column.
+    is_hole = (~sideways[first]).tolist()
+    corners = np.stack([x[walk], y[walk]], axis=1).astype(np.float64)
+    ends = [*begins[1:], len(walk)]
+    return [
+        Outline(part, hole, corners[begin:end])
+        for part, hole, begin, end in zip(part_of, is_hole, begins, ends, strict=True)
+    ]
 
 
-def _turns(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], ...]:
-    """The turns of all outlines in row order: x, y, a foreground pixel beside each (x, y), and the turn that follows.
+def _turns(mask: NDArray[np.bool_]) -> tuple[NDArray[Any], ...]:
+    """The turns of all outlines in row order.
+
+    Each has its x and y, a foreground pixel beside it (x, then y), whether the outline leaves it along the row, and
+    the index of the turn that follows.
 
     Where two pixels of foreground meet only at a corner, two outlines turn there. Both turn left, round the
     background: that keeps the two pixels one part.
@@ -70,7 +94,7 @@ def _turns(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], ...]:
     sideways, upright = _partners(along_rows), _partners(along_columns)
     fg_x = np.where(nw | ~(ne | se), x - 1, x)
     fg_y = np.where(nw | ne, y - 1, y)
-    return x, y, fg_x, fg_y, np.where(leaves_sideways, sideways, upright)
+    return x, y, fg_x, fg_y, leaves_sideways, np.where(leaves_sideways, sideways, upright)
 
 
 def _partners(order: NDArray[np.int64]) -> NDArray[np.int64]:

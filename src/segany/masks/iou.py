@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from segany.errors import MaskError
 from segany.geometry.boxes import box_intersection
+from segany.masks import _runs
 from segany.masks._checks import checked_mask
 from segany.masks.measurements import mask_area
 from segany.masks.rle import RLE
@@ -89,8 +90,15 @@ def rle_iou_matrix(
     boxes_a, boxes_b = (np.array([rle.box for rle in rles]).reshape(-1, 4) for rles in (detected, truth))
     shared = np.zeros((len(detected), len(truth)), dtype=np.int64)
     # Most pairs of a photo do not even meet as boxes.
-    for row, column in np.argwhere(box_intersection(boxes_a, boxes_b) > 0):
-        shared[row, column] = detected[row].intersection(truth[column])
+    meet = box_intersection(boxes_a, boxes_b) > 0
+    pieces = [_runs.intervals(rle.runs) for rle in truth]
+    for row in np.flatnonzero(meet.any(axis=1)):
+        columns = np.flatnonzero(meet[row])
+        starts, ends = (np.concatenate([pieces[column][side] for column in columns]) for side in (0, 1))
+        runs = detected[int(row)].runs
+        covered = _runs.covered_before(runs, ends) - _runs.covered_before(runs, starts)
+        lengths = [len(pieces[column][0]) for column in columns]
+        shared[row, columns] = np.add.reduceat(covered, np.cumsum([0, *lengths[:-1]]))
     areas_a = np.array([rle.area for rle in detected], dtype=np.int64)[:, None]
     areas_b = np.array([rle.area for rle in truth], dtype=np.int64)[None, :]
     return _ratio(shared, np.where(crowd[None, :], areas_a, areas_a + areas_b - shared))

@@ -76,11 +76,11 @@ def mask_to_polygons(mask: NDArray[np.bool_], epsilon: float = 0.0) -> tuple[Pol
         return ()
     exteriors: dict[int, Ring] = {}
     holes: dict[int, list[Ring]] = {}
-    for part, ring in corner_rings(mask):
-        if _signed_area(ring) > 0:
-            exteriors[part] = ring
-        else:
+    for part, is_hole, ring in corner_rings(mask):
+        if is_hole:
             holes.setdefault(part, []).append(ring)
+        else:
+            exteriors[part] = ring
     polygons = []
     for part, ring in exteriors.items():
         simple = [simplified for hole in holes.get(part, []) if (simplified := _simplify(hole, epsilon)) is not None]
