@@ -11,7 +11,7 @@ from segany.model.config import CONFIGS, PREPROCESS_VERSION, ModelConfig, Prepro
 from segany.model.preprocess import normalize_image, resize_image
 
 if TYPE_CHECKING:
-    from segany.model.checkpoint import build_empty, detect_config, load_sam, model_digest, read_card, save_sam
+    from segany.model.checkpoint import detect_config, load_sam, model_digest, read_card, save_sam
     from segany.model.hugging_face import from_hugging_face, to_hugging_face
     from segany.model.sam import Sam
 
@@ -23,7 +23,6 @@ __all__ = [
     "Sam",
     "TinyViTConfig",
     "ViTConfig",
-    "build_empty",
     "detect_config",
     "from_hugging_face",
     "load_sam",
@@ -37,7 +36,6 @@ __all__ = [
 
 _LAZY = {
     "Sam": "sam",
-    "build_empty": "checkpoint",
     "detect_config": "checkpoint",
     "from_hugging_face": "hugging_face",
     "load_sam": "checkpoint",

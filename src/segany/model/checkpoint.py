@@ -3,8 +3,6 @@
 import hashlib
 import json
 import os
-import pickle
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,24 +15,18 @@ from torch import Tensor
 from segany.errors import CheckpointError, ConfigError, OutputError, WeightsNotFoundError
 from segany.files import atomic_path
 from segany.model._detect import detect_config
+from segany.model._pickles import read_pickle, unreadable
 from segany.model.config import ModelConfig, TinyViTConfig
 from segany.model.hugging_face import from_hugging_face, is_hugging_face
 from segany.model.sam import Sam
 
-__all__ = ["build_empty", "detect_config", "load_sam", "model_digest", "read_card", "save_sam"]
+__all__ = ["detect_config", "load_sam", "model_digest", "read_card", "save_sam"]
 
 CARD_KEY = "segany"
 CARD_VERSION = 1
 _OWN_KEYS = ("card_version", "config", "digest", "parameters")
 # MobileSAM's file still holds the ImageNet classifier that TinyViT was trained with; nothing reads it.
 _CLASSIFIER = ("image_encoder.head.", "image_encoder.norm_head.")
-
-
-def build_empty(config: ModelConfig) -> Sam:
-    """A model with memory but no values, for a state dict to fill: random values cost seconds for nothing."""
-    with torch.device("meta"):
-        model = Sam(config)
-    return model.to_empty(device="cpu")
 
 
 def load_sam(path: str | os.PathLike[str], config: ModelConfig | None = None) -> Sam:
@@ -71,14 +63,13 @@ def load_sam(path: str | os.PathLike[str], config: ModelConfig | None = None) ->
         raise CheckpointError(f"{file}: {error}") from error
     if isinstance(config.encoder, TinyViTConfig):
         state = {name: tensor for name, tensor in state.items() if not name.startswith(_CLASSIFIER)}
-    model = build_empty(config)
+    # Without memory of its own: random values would cost seconds, only to be replaced.
+    with torch.device("meta"):
+        model = Sam(config).eval()
     _check(file, model, state)
-    dtypes = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
-    if len(dtypes) == 1:
-        model.to(dtypes.pop())
-    model.load_state_dict(dict(state))
-    model.eval()
-    if card.get("digest", "") and card["digest"] != model_digest(model):
+    # Copied, because the tensors may be a view of the file, which must be free to change.
+    model.load_state_dict({name: tensor.clone() for name, tensor in state.items()}, assign=True)
+    if "digest" in card and card["digest"] != model_digest(model):
         raise CheckpointError(f"{file}: the parameters are not those that its card names. Copy or save the file again.")
     return model
 
@@ -134,7 +125,7 @@ def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
         with safetensors.safe_open(path, framework="pt") as file:
             return _parse_card(Path(path), file.metadata() or {})
     except (safetensors.SafetensorError, OSError) as error:
-        raise _unreadable(Path(path), error) from error
+        raise unreadable(Path(path), error) from error
 
 
 def model_digest(model: Sam) -> str:
@@ -155,8 +146,8 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 card = _parse_card(file, opened.metadata() or {})
                 return {name: opened.get_tensor(name) for name in opened.keys()}, card  # noqa: SIM118
         except (safetensors.SafetensorError, OSError) as error:
-            raise _unreadable(file, error) from error
-    return _named_tensors(file, _read_pickle(file)), {}
+            raise unreadable(file, error) from error
+    return _named_tensors(file, read_pickle(file)), {}
 
 
 def _parse_card(file: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -169,33 +160,6 @@ def _parse_card(file: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     if not isinstance(card, dict) or card.get("card_version") != CARD_VERSION:
         raise CheckpointError(f"{file}: its model card is not of version {CARD_VERSION}. Use the segany that wrote it.")
     return card
-
-
-def _read_pickle(file: Path) -> Any:
-    try:
-        try:
-            return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-        except RuntimeError:
-            # Files from before the zip format cannot be mapped.
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        code = re.search(r"(?:GLOBAL|global:?|function|class) ([A-Za-z_][\w.]+)", str(error))
-        if code is None:
-            raise _unreadable(file, error) from error
-        raise CheckpointError(
-            f"{file}: refused, because it holds more than data: loading it would call {code[1]}. "
-            "Nothing was run. Get the weights from their publisher, or as safetensors."
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
-        raise _unreadable(file, error) from error
-
-
-def _unreadable(file: Path, error: Exception) -> CheckpointError:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return CheckpointError(
-        f"{file}: not a whole checkpoint file ({reason[:200]}). Wanted a .pt, .pth or .safetensors file; "
-        "if it is one, it is truncated: fetch it again."
-    )
 
 
 def _named_tensors(file: Path, loaded: Any) -> dict[str, Tensor]:
