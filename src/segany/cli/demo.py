@@ -9,9 +9,9 @@ import typer
 
 __all__ = ["command"]
 
-# One click on the saucer-and-cup is ambiguous; the box and the click off the spoon say what is meant.
-_PHOTO = "coffee"
-_POINTS = [(265.0, 190.0)]
+_PHOTO = "astronaut"
+# One click on the face alone would be ambiguous; the second one says that the suit is meant too.
+_POINTS = [(220.0, 120.0), (150.0, 300.0)]
 
 
 def command(
@@ -19,7 +19,7 @@ def command(
     model: Annotated[str, typer.Option(help="A name of `segany weights list`, or a checkpoint file.")] = "mobile_sam",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> int:
-    """Fetch the default weights and a sample photo, segment it with one click, and show where the pictures are."""
+    """Fetch the default weights and a sample photo, segment it with two clicks, and show where the pictures are."""
     from segany import render, weights
     from segany.cli._progress import download_bar
     from segany.files import atomic_path
@@ -46,7 +46,7 @@ def command(
     with atomic_path(target) as temporary:
         sheet.save(temporary)
     fetch, embed, predict = (b - a for a, b in pairwise(times))
-    typer.echo(f"fetch and load {fetch:.1f} s, embed {embed:.2f} s, one click {predict * 1000:.0f} ms")
+    typer.echo(f"fetch and load {fetch:.1f} s, embed {embed:.2f} s, two clicks {predict * 1000:.0f} ms")
     typer.echo(f"predicted IoU {best.predicted_iou:.3f}, {best.rle.area:,} pixels")
     typer.echo(str(target.resolve()))
     return 0

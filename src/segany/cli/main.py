@@ -2,9 +2,8 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 
 from segany import __version__
@@ -12,6 +11,9 @@ from segany.cli import demo, doctor, samples, segment, weights
 from segany.errors import SeganyError
 
 __all__ = ["app", "main"]
+
+# Click's base of all usage errors: typer carries a click of its own or uses the package, by its version.
+_ClickException: Any = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="segany",
@@ -53,14 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         code = app(args=None if arguments is None else list(arguments), prog_name="segany", standalone_mode=False)
-    except click.exceptions.Exit as exit_:
-        return exit_.exit_code
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         print("stopped; nothing half-written was left. Run the same command again to go on.", file=sys.stderr)
         return 130
-    except click.ClickException as error:
+    except _ClickException as error:
         error.show()
-        return error.exit_code
+        return int(error.exit_code)
     except SeganyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

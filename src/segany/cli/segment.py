@@ -145,9 +145,10 @@ def _print_table(outcomes: list[Outcome], load_seconds: float) -> None:
                 ", ".join(f"{value:g}" for value in mask.annotation.box),
                 str(mask.file),
             )
-    console = Console()
+    # A file or a pipe has no width of its own; a screen's 80 columns would cut the paths there.
+    console = Console(width=None if sys.stdout.isatty() else 200)
     console.print(table)
     totals = {stage: sum(outcome.seconds[stage] for outcome in outcomes) for stage in outcomes[0].seconds}
     stages = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in {"load model": load_seconds, **totals}.items())
-    console.print(f"[dim]{stages}; {len(outcomes)} photo{'s' * (len(outcomes) != 1)}[/dim]")
+    console.print(f"[dim]{stages}; {len(outcomes)} photo{'s' * (len(outcomes) != 1)}[/dim]", soft_wrap=True)
     console.print(f"look at {outcomes[-1].overlay}", soft_wrap=True, highlight=False)
