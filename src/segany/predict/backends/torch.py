@@ -68,6 +68,7 @@ class TorchBackend:
         # Random Fourier features need fp32: bfloat16 has 8 bits for an angle of many turns.
         self._model.image_encoder.to(self._dtype)
         self._model.mask_decoder.to(self._dtype)
+        self._model.fuse()
 
     @torch.inference_mode()
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
