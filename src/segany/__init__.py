@@ -11,14 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segany.errors import SeganyError
-    from segany.predict import (
-        ImageEmbedding,
-        Predictor,
-        Segmentation,
-        SegmentedMask,
-        segment,
-        segment_many,
-    )
+    from segany.predict import ImageEmbedding, Predictor
+    from segany.predict.segment import Segmentation, SegmentedMask, segment, segment_many
     from segany.schema import Annotation, Image, ImageInfo, Prediction, Prompt, Record
     from segany.sources import open_image
 
