@@ -297,7 +297,7 @@ def _check_inside(prompt: Prompt, size: Size, place: int) -> None:
                 f"prompt {place}: the box ({x0:g}, {y0:g}, {x1:g}, {y1:g}) is outside the image, which is "
                 f"{size.width} wide and {size.height} high."
             )
-        if max(x1, y1) <= 1 and (x1 < 1 or y1 < 1):
+        if max(x1, y1) <= 1 and min(x1 - x0, y1 - y0) < 1:
             raise PromptError(
                 f"prompt {place}: the box ({x0:g}, {y0:g}, {x1:g}, {y1:g}) is smaller than a pixel; boxes are in "
                 f"pixels: multiply normalised ones by the width ({size.width}) and the height ({size.height})."
