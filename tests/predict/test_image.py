@@ -238,7 +238,7 @@ class TestRefusals:
         )
 
     def test_the_last_pixel_is_inside(self, fake: Predictor, embedding: ImageEmbedding) -> None:
-        fake.predict(embedding, Prompt(points=[[0, 0], [WIDTH - 1, HEIGHT - 1], [99.9, 59.9]]))
+        fake.predict(embedding, Prompt(points=[[0.0, 0.0], [WIDTH - 1.0, HEIGHT - 1.0], [99.9, 59.9]]))
 
     def test_a_box_outside(self, fake: Predictor, embedding: ImageEmbedding) -> None:
         assert self.refused(fake, embedding, Prompt(box=[100, 10, 120, 20])) == (
