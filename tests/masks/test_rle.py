@@ -88,6 +88,25 @@ def test_vertical_strips_join_to_the_whole_mask(mask: Mask, cuts: list[int]) -> 
     assert RLE.from_column_strips(Size(*mask.shape), iter(strips)) == RLE.from_mask(mask)
 
 
+@given(masks, st.data())
+def test_strips_in_a_box_are_the_whole_with_background_around(mask: Mask, data: st.DataObject) -> None:
+    height, width = mask.shape
+    margin = [data.draw(st.integers(0, 3)) for _ in range(4)]
+    whole = np.pad(mask, ((margin[0], margin[1]), (margin[2], margin[3])))
+    cut = data.draw(st.integers(0, width))
+    box = (margin[2], margin[0], margin[2] + width, margin[0] + height)
+    strips = [np.asfortranarray(mask[:, :cut]), mask[:, cut:]]
+    assert RLE.from_column_strips(Size(*whole.shape), strips, box) == RLE.from_mask(whole)
+
+
+def test_a_box_of_strips_that_is_not_within_the_mask_is_refused() -> None:
+    strip = np.ones((2, 2), dtype=bool)
+    with pytest.raises(MaskError, match=r"box of the strips must lie within 2x3 .*, got \(2, 0, 4, 2\)"):
+        RLE.from_column_strips(Size(2, 3), [strip], (2, 0, 4, 2))
+    with pytest.raises(MaskError, match=r"strips of 2x3 .* must be 3 pixels wide in all, got 2"):
+        RLE.from_column_strips(Size(4, 4), [strip], (1, 1, 4, 3))
+
+
 def test_a_mask_far_too_large_for_memory_is_joined_measured_and_compared() -> None:
     size = Size(60_000, 60_000)
     one_pixel = np.ones((1, 1), dtype=bool)

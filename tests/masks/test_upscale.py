@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from segany.geometry import Frame, Size
-from segany.masks.upscale import upscale_logits, upscale_strips
+from segany.masks.upscale import LogitWindow, upscale_logits, upscale_strips
 
 SIZES = [
     Size(1200, 1800),
@@ -67,3 +67,51 @@ def test_another_input_side_and_flat_logits() -> None:
     assert (upscale_logits(np.zeros((256, 256), np.float32), frame) == 0).all()
     logits = logits_like(3)
     assert ((upscale_logits(logits, frame) > 0) == (by_torch(logits, frame) > 0)).all()
+
+
+@pytest.mark.parametrize("above", [0.0, -1.0])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_a_window_holds_every_pixel_above_the_value_with_the_same_sign(size: Size, above: float) -> None:
+    frame = Frame.longest_side(size, 1024)
+    whole = logits_like(4)
+    y, x = np.mgrid[:256, :256]
+    for centre in ((20, 9), (128, 100), (0, 255)):
+        # A hill in a sea of negative logits, so that the window is smaller than the image.
+        logits = np.where(np.hypot(y - centre[0], x - centre[1]) < 12, whole, -5 - np.abs(whole)).astype(np.float32)
+        window = LogitWindow.cut(logits, frame, above)
+        x0, y0, x1, y1 = window.box
+        full = upscale_logits(logits, frame)
+        outside = np.ones(size, bool)
+        outside[y0:y1, x0:x1] = False
+        assert not (full[outside] > above).any()
+        strips = list(window.strips(frame, strip_pixels=1000))
+        part = np.concatenate(strips, axis=1) if strips else np.zeros((0, 0), np.float32)
+        np.testing.assert_array_equal(part > 0, full[y0:y1, x0:x1] > 0)
+        np.testing.assert_allclose(part, full[y0:y1, x0:x1], atol=1e-4)
+        assert window.cells.size < logits.size
+
+
+def test_a_window_is_as_small_as_can_be_told_from_the_cells() -> None:
+    frame = Frame.longest_side(Size(512, 1024), 1024)
+    logits = np.full((256, 256), -1.0, np.float32)
+    logits[10:12, 20] = 1
+    window = LogitWindow.cut(logits, frame, 0)
+    # Two cells of 4 pixels, 2 pixels on each side that mix them in, and one before that does with a share of 0.
+    assert window.box == (77, 37, 86, 50)
+    assert window.corner == (8, 18)
+    assert window.cells.shape == (6, 5)
+    np.testing.assert_array_equal(window.cells, logits[8:14, 18:23])
+
+
+def test_the_window_of_nothing_is_empty() -> None:
+    frame = Frame.longest_side(Size(60, 90), 1024)
+    window = LogitWindow.cut(np.full((256, 256), -3, np.float32), frame, -3)
+    assert window.box == (0, 0, 0, 0)
+    assert list(window.strips(frame)) == []
+
+
+def test_a_mask_in_the_padding_alone_is_empty() -> None:
+    frame = Frame.longest_side(Size(100, 1000), 1024)
+    logits = np.full((256, 256), -1, np.float32)
+    logits[100:] = 1
+    assert LogitWindow.cut(logits, frame, 0).box == (0, 0, 0, 0)

@@ -20,11 +20,12 @@ from segany.masks.measurements import (
 from segany.masks.polygons import Polygon, mask_to_polygons, polygons_to_rle, rings_to_rle
 from segany.masks.rle import RLE
 from segany.masks.stability import stability_score
-from segany.masks.upscale import upscale_logits, upscale_strips
+from segany.masks.upscale import LogitWindow, upscale_logits, upscale_strips
 
 __all__ = [
     "RLE",
     "DeepestPoint",
+    "LogitWindow",
     "Measurements",
     "Polygon",
     "boundary",

@@ -66,37 +66,46 @@ class RLE:
             MaskError: The array is not two-dimensional bool, or has more than 2**32 - 1 pixels.
         """
         size = _checked_size(checked_mask(mask).shape)
-        return cls._from_runs(size, _runs.runs_from_toggles(_toggles(mask, False), size.area))
+        return cls._from_runs(size, _runs.runs_from_toggles(_toggles(mask), size.area))
 
     @classmethod
-    def from_column_strips(cls, size: Size, strips: Iterable[NDArray[np.bool_]]) -> "RLE":
+    def from_column_strips(
+        cls, size: Size, strips: Iterable[NDArray[np.bool_]], box: tuple[int, int, int, int] | None = None
+    ) -> "RLE":
         """Encode a mask that comes in vertical strips from left to right, so that it never exists as a whole.
 
         Args:
             size: Size of the whole mask.
-            strips: [H, w] bool each; their widths sum to the mask's width.
+            strips: [h, w] bool each, as high as the box; their widths sum to the box's. Column-contiguous ones are
+                fastest.
+            box: XYXY half-open: where the strips lie, the rest being background; the whole mask when left out.
 
         Raises:
-            MaskError: A strip is not bool or has another height, or the widths do not sum to the mask's.
+            MaskError: The box does not lie within the mask, a strip is not bool or has another height than the box, or
+                the widths do not sum to the box's.
         """
         size = _checked_size(size)
+        x0, y0, x1, y1 = box or (0, 0, size.width, size.height)
+        if not (0 <= x0 <= x1 <= size.width and 0 <= y0 <= y1 <= size.height):
+            raise MaskError(f"the box of the strips must lie within {size}, got {(x0, y0, x1, y1)}.")
         parts: list[NDArray[np.int64]] = []
-        column, before = 0, False
+        column = x0
         for strip in strips:
             height, width = checked_mask(strip).shape
-            if height != size.height or column + width > size.width:
+            if height != y1 - y0 or column + width > x1:
                 raise MaskError(
-                    f"a strip must be {size.height} pixels high and at most {size.width - column} wide here, "
+                    f"a strip must be {y1 - y0} pixels high and at most {x1 - column} wide here, "
                     f"got {Size(height, width)}."
                 )
             if strip.size:
-                parts.append(_toggles(strip, before) + column * height)
-                before = bool(strip[-1, -1])
+                parts.append(_placed_toggles(strip, size.height, column, y0))
             column += width
-        if column != size.width:
-            raise MaskError(f"the strips of a mask of {size} must be {size.width} pixels wide in all, got {column}.")
+        if column != x1:
+            raise MaskError(
+                f"the strips of {Size(y1 - y0, x1 - x0)} must be {x1 - x0} pixels wide in all, got {column - x0}."
+            )
         toggles = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
-        return cls._from_runs(size, _runs.runs_from_toggles(toggles, size.area))
+        return cls._from_runs(size, _runs.runs_from_toggles(_cancelled(toggles, size.area), size.area))
 
     @classmethod
     def from_counts(cls, size: Size, counts: Sequence[int] | NDArray[np.integer]) -> "RLE":
@@ -261,12 +270,12 @@ def _check_same_size(a: RLE, b: RLE) -> None:
         raise MaskError(f"two masks must have one size to be compared, got {a.size} and {b.size}.")
 
 
-def _toggles(mask: NDArray[np.bool_], before: bool) -> NDArray[np.int64]:
-    """Column-order indexes at which the value changes, `before` being the value before the first pixel."""
+def _toggles(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Column-order indexes at which the value changes, counting from background."""
     height, width = mask.shape
     if mask.size == 0:
         return np.zeros(0, dtype=np.int64)
-    first = np.zeros(1 if bool(mask[0, 0]) != before else 0, dtype=np.int64)
+    first = np.zeros(int(mask[0, 0]), dtype=np.int64)
     if mask.flags.f_contiguous:
         column_order = mask.T.reshape(-1)
         return np.concatenate([first, np.flatnonzero(column_order[1:] ^ column_order[:-1]) + 1])
@@ -275,3 +284,28 @@ def _toggles(mask: NDArray[np.bool_], before: bool) -> NDArray[np.int64]:
     y, x = np.divmod(np.flatnonzero(mask[1:] ^ mask[:-1]), width)
     joins = np.flatnonzero(mask[-1, :-1] ^ mask[0, 1:])
     return np.sort(np.concatenate([first, x * height + y + 1, (joins + 1) * height]))
+
+
+def _placed_toggles(strip: NDArray[np.bool_], height: int, column: int, row: int) -> NDArray[np.int64]:
+    """Column-order indexes in a mask of that height at which a strip, placed at (column, row), switches on or off.
+
+    A run that goes on from the bottom of one column to the top of the next switches off and on at one index.
+    """
+    columns = np.ascontiguousarray(strip.T)
+    count, length = columns.shape
+    changed = np.empty((count, length + 1), dtype=np.bool_)
+    changed[:, 0], changed[:, length] = columns[:, 0], columns[:, -1]
+    np.not_equal(columns[:, 1:], columns[:, :-1], out=changed[:, 1:length])
+    x, y = np.divmod(np.flatnonzero(changed), length + 1)
+    return np.asarray((x + column) * height + (y + row))
+
+
+def _cancelled(toggles: NDArray[np.int64], pixels: int) -> NDArray[np.int64]:
+    """Rising toggles without the pairs that stand at one index, and without any at the very end."""
+    same = toggles[1:] == toggles[:-1]
+    if same.any():
+        keep = np.ones(len(toggles), dtype=np.bool_)
+        keep[1:] &= ~same
+        keep[:-1] &= ~same
+        toggles = toggles[keep]
+    return toggles[:-1] if len(toggles) and toggles[-1] == pixels else toggles

@@ -1,22 +1,105 @@
-"""Low-resolution logits to original pixels: the reference's two bilinear steps, whole or in strips.
+"""Low-resolution logits to original pixels: the reference's two bilinear steps, whole, in strips, or near a mask only.
 
-OpenCV does the bulk. It takes the weights of a bilinear step from 64-bit positions, the reference (torch) from 32-bit
-ones, which moves a logit by some 1e-4: enough to flip a pixel or two of a large mask. So the few logits that close to
-zero are computed once more, with the reference's weights.
+Both steps are one linear map along each axis, so they are done as products with narrow matrices. Those round other than
+the reference (torch) does, by some 1e-6 of the largest logit: enough to flip a pixel of a large mask. So the few logits
+that close to zero are summed once more, in the reference's order. Signs then do not depend on how the work is cut.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segany.geometry import Frame
+from segany.geometry import Frame, Size
+from segany.masks._axis import Axis, axis_of
 
-__all__ = ["upscale_logits", "upscale_strips"]
+__all__ = ["LogitWindow", "upscale_logits", "upscale_strips"]
 
-# Enough for one piece of work to be worth starting, little enough to stay near the processor's cache.
-_STRIP_PIXELS = 4_000_000
+# Enough for one piece of work to be worth starting, little enough to stay in the processor's cache.
+_STRIP_PIXELS = 250_000
+# Roundings that a product of up to 12 terms and the reference's sum of 16 can differ by, with room to spare.
+_ROUNDINGS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class LogitWindow:
+    """The part of one mask's low-resolution logits that its pixels are made from.
+
+    Attributes:
+        cells: [r, c] float32.
+        corner: (row, column) of its first cell in the whole.
+        side: Rows and columns of the whole, over the model's padded input.
+        box: XYXY half-open, original pixels of the frame: what can be enlarged from these cells.
+    """
+
+    cells: NDArray[np.float32]
+    corner: tuple[int, int]
+    side: Size
+    box: tuple[int, int, int, int]
+
+    @classmethod
+    def cut(cls, low_res_logits: NDArray[np.float32], frame: Frame, above: float) -> "LogitWindow":
+        """The smallest window outside which no pixel is above a value; empty if none is.
+
+        Args:
+            low_res_logits: [h, w] float32, over the model's padded input.
+            frame: Where the image lies in that input.
+            above: The value, in logits.
+        """
+        side = Size(*low_res_logits.shape)
+        high = low_res_logits > above
+        y_axis, x_axis = _axes(frame, side)
+        y0, y1 = _reached(y_axis, np.asarray(high.any(axis=1)))
+        x0, x1 = _reached(x_axis, np.asarray(high.any(axis=0)))
+        if y0 >= y1 or x0 >= x1:
+            return cls(np.zeros((0, 0), dtype=np.float32), (0, 0), side, (0, 0, 0, 0))
+        top, bottom = y_axis.read(y0, y1)
+        left, right = x_axis.read(x0, x1)
+        # A copy, so that the window does not keep the whole.
+        return cls(low_res_logits[top:bottom, left:right].copy(), (top, left), side, (x0, y0, x1, y1))
+
+    def strips(self, frame: Frame, strip_pixels: int = _STRIP_PIXELS) -> Iterator[NDArray[np.float32]]:
+        """Enlarge from left to right, in strips of whole columns of the window.
+
+        Args:
+            frame: Where the image lies in the model's input.
+            strip_pixels: About how many original pixels a strip has.
+
+        Yields:
+            [height of the box, w_i] float32, column-contiguous; the widths add up to the box's.
+        """
+        x0, y0, x1, y1 = self.box
+        if x0 == x1:
+            return
+        y_axis, x_axis = _axes(frame, self.side)
+        tall = np.ascontiguousarray(y_axis.enlarge(self.cells, self.corner[0], y0, y1).T)
+        columns = max(1, strip_pixels // (y1 - y0))
+        for left in range(x0, x1, columns):
+            strip = x_axis.enlarge(tall, self.corner[1], left, min(left + columns, x1)).T
+            self._settle(strip, (y_axis, x_axis), y0, left)
+            yield strip
+
+    def _settle(self, pixels: NDArray[np.float32], axes: tuple[Axis, Axis], top: int, left: int) -> None:
+        """Sum pixels whose sign is not certain as the reference sums them."""
+        doubt = np.float32(np.abs(self.cells).max() * np.finfo(np.float32).eps * _ROUNDINGS)
+        within = pixels > -doubt
+        above = pixels > doubt
+        if np.count_nonzero(within) != np.count_nonzero(above):
+            y, x = np.nonzero(within & ~above)
+            pixels[y, x] = self._summed(axes, y + top, x + left)
+
+    def _summed(self, axes: tuple[Axis, Axis], y: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.float32]:
+        y_axis, x_axis = axes
+        row, column = self.corner
+        result = np.zeros(len(y), dtype=np.float32)
+        for y_half in (0, 2):
+            for x_half in (0, 2):
+                for y_cells, (y_share, y_cell_share) in y_axis.taps[y_half : y_half + 2]:
+                    for x_cells, (x_share, x_cell_share) in x_axis.taps[x_half : x_half + 2]:
+                        share = (y_share[y] * x_share[x]) * (y_cell_share[y] * x_cell_share[x])
+                        result += self.cells[y_cells[y] - row, x_cells[x] - column] * share
+        return result
 
 
 def upscale_logits(low_res_logits: NDArray[np.float32], frame: Frame) -> NDArray[np.float32]:
@@ -31,8 +114,12 @@ def upscale_logits(low_res_logits: NDArray[np.float32], frame: Frame) -> NDArray
     Returns:
         [H, W] float32, original pixels.
     """
-    strips = list(upscale_strips(low_res_logits, frame, strip_pixels=frame.original.area))
-    return strips[0]
+    logits = np.empty(frame.original, dtype=np.float32)
+    left = 0
+    for strip in upscale_strips(low_res_logits, frame):
+        logits[:, left : left + strip.shape[1]] = strip
+        left += strip.shape[1]
+    return logits
 
 
 def upscale_strips(
@@ -48,61 +135,23 @@ def upscale_strips(
         strip_pixels: About how many original pixels a strip has.
 
     Yields:
-        [H, w_i] float32, original pixels; the widths add up to the image's.
+        [H, w_i] float32, column-contiguous, original pixels; the widths add up to the image's.
     """
-    import cv2
-
-    padded, model, original = frame.padded, frame.model, frame.original
-    logits: Any = np.ascontiguousarray(low_res_logits, dtype=np.float32)
-    logits = cv2.resize(logits, (padded.width, padded.height), interpolation=cv2.INTER_LINEAR)
-    logits = np.ascontiguousarray(logits[: model.height, : model.width])
-    wide = cv2.resize(logits, (original.width, model.height), interpolation=cv2.INTER_LINEAR)
-    nearly_zero = _weight_error(low_res_logits, frame)
-    columns = max(1, strip_pixels // original.height)
-    for left in range(0, original.width, columns):
-        part = np.ascontiguousarray(wide[:, left : left + columns])
-        strip = np.asarray(
-            cv2.resize(part, (part.shape[1], original.height), interpolation=cv2.INTER_LINEAR), dtype=np.float32
-        )
-        if (close := cv2.findNonZero(cv2.inRange(strip, -nearly_zero, nearly_zero))) is not None:
-            x, y = np.asarray(close, dtype=np.int64).reshape(-1, 2).T
-            strip[y, x] = _at(low_res_logits, frame, y, x + left)
-        yield strip
+    logits = np.ascontiguousarray(low_res_logits, dtype=np.float32)
+    size = frame.original
+    whole = LogitWindow(logits, (0, 0), Size(*logits.shape), (0, 0, size.width, size.height))
+    yield from whole.strips(frame, strip_pixels)
 
 
-def _weight_error(low_res_logits: NDArray[np.float32], frame: Frame) -> float:
-    """How far OpenCV's logits can be from the reference's: the error of a position times the steepest slope."""
-    slope = sum(float(np.abs(np.diff(low_res_logits, axis=axis)).max(initial=0)) for axis in (0, 1))
-    return slope * max(frame.padded) * float(np.finfo(np.float32).eps)
+def _axes(frame: Frame, side: Size) -> tuple[Axis, Axis]:
+    original, model, padded = frame.original, frame.model, frame.padded
+    return (
+        axis_of(original.height, model.height, padded.height, side.height),
+        axis_of(original.width, model.width, padded.width, side.width),
+    )
 
 
-def _at(
-    low_res_logits: NDArray[np.float32], frame: Frame, y: NDArray[np.int64], x: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """The reference's logits at original pixels: [K] y and x -> [K] float32."""
-    result = np.zeros(len(y), dtype=np.float32)
-    for model_y, weight_y in _taps(y, frame.original.height, frame.model.height):
-        for model_x, weight_x in _taps(x, frame.original.width, frame.model.width):
-            for low_y, low_weight_y in _taps(model_y, frame.padded.height, low_res_logits.shape[0]):
-                for low_x, low_weight_x in _taps(model_x, frame.padded.width, low_res_logits.shape[1]):
-                    weight = (weight_y * weight_x) * (low_weight_y * low_weight_x)
-                    result += low_res_logits[low_y, low_x] * weight
-    return result
-
-
-def _taps(
-    position: NDArray[np.int64], length: int, source_length: int
-) -> tuple[tuple[NDArray[np.int64], NDArray[np.float32]], ...]:
-    """The two source pixels that a bilinear step mixes, and their weights, rounded as torch rounds them.
-
-    Args:
-        position: [K] pixel indices in the enlarged row.
-        length: Pixels of the enlarged row.
-        source_length: Pixels of the row it is made from.
-    """
-    scale = np.float32(source_length) / np.float32(length)
-    # torch multiplies and subtracts in one fused step, so only the result is rounded to 32 bits.
-    place = np.maximum(np.float64(scale) * (position + 0.5) - 0.5, 0).astype(np.float32)
-    first = np.minimum(place.astype(np.int64), source_length - 1)
-    weight = place - first.astype(np.float32)
-    return (first, 1 - weight), (np.minimum(first + 1, source_length - 1), weight)
+def _reached(axis: Axis, marked: NDArray[np.bool_]) -> tuple[int, int]:
+    """Pixels that read any of the marked cells: half-open, empty when none does."""
+    cells = np.flatnonzero(marked)
+    return axis.reached(int(cells[0]), int(cells[-1]) + 1) if len(cells) else (0, 0)
