@@ -287,6 +287,20 @@ def test_a_path_that_cannot_be_written(model: Sam, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "folder.safetensors"]
 
 
+def test_a_full_disk_leaves_the_older_file(model: Sam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise safetensors.SafetensorError("I/O error: No space left on device (os error 28)")
+
+    path = tmp_path / "tiny.safetensors"
+    save_sam(model, path)
+    before = path.read_bytes()
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        save_sam(model.bfloat16(), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 # The real files.
 
 

@@ -54,9 +54,9 @@ def load_sam(path: str | os.PathLike[str], config: ModelConfig | None = None) ->
     if not file.is_file():
         raise WeightsNotFoundError(f"no weights file at {file}. Check the path, or pull a model: segany weights pull.")
     state, card = _read(file)
-    if is_hugging_face(state):
-        state = from_hugging_face(state)
     try:
+        if is_hugging_face(state):
+            state = from_hugging_face(state)
         if config is None:
             config = ModelConfig.from_dict(card["config"]) if "config" in card else detect_config(state)
     except (CheckpointError, ConfigError) as error:

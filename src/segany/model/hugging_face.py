@@ -11,7 +11,7 @@ from segany.model.config import ModelConfig, ViTConfig
 
 __all__ = ["from_hugging_face", "is_hugging_face", "to_hugging_face"]
 
-# (published, Hugging Face), applied in order to the whole name; each pair is its own inverse's mirror.
+# Beginnings of names, (published, Hugging Face); on either side no two of them begin alike.
 _PREFIXES = [
     ("image_encoder.patch_embed.proj.", "vision_encoder.patch_embed.projection."),
     ("image_encoder.blocks.", "vision_encoder.layers."),
