@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,9 @@ from segany.geometry import Frame, Size
 from segany.model.config import PREPROCESS_VERSION
 from segany.model.preprocess import resize_image
 from segany.predict.backends.base import Backend
+from segany.predict.cache import EmbeddingCache
 from segany.predict.embedding import ImageEmbedding, load_embedding
+from segany.predict.mask_prompt import MaskPromptPlan, mask_to_prompt
 from segany.schema import BOX_CORNERS, PADDING, Image, Prediction, Prompt, PromptBatch
 from segany.sources import open_image
 
@@ -38,6 +40,7 @@ class Predictor:
         device: str = "auto",
         precision: str = "auto",
         backend: Backend | None = None,
+        cache: EmbeddingCache | None = None,
         progress: weights.Progress | None = None,
     ) -> None:
         """Load a model, fetching its weights if they are not here yet.
@@ -47,6 +50,7 @@ class Predictor:
             device: "auto", "cpu", "cuda", "cuda:N" or "mps".
             precision: "auto", "float32" or "bfloat16".
             backend: Use this one instead of loading a model.
+            cache: Where embeddings are looked for and kept; none when left out.
             progress: Called with a name, the bytes done and the bytes in all while weights are fetched.
 
         Raises:
@@ -59,6 +63,7 @@ class Predictor:
 
             backend = load_backend(model, device=device, precision=precision, progress=progress)
         self._backend = backend
+        self._cache = cache
 
     @property
     def backend(self) -> Backend:
@@ -85,27 +90,30 @@ class Predictor:
         Raises:
             ImageError: One of them cannot be read as an image.
         """
-        backend = self._backend
-        embeddings: list[ImageEmbedding] = []
-        waiting: list[tuple[str, Frame, NDArray[np.uint8]]] = []
+        backend, cache = self._backend, self._cache
+        embeddings: list[ImageEmbedding | None] = []
+        waiting: list[tuple[int, str, Frame, NDArray[np.uint8]]] = []
 
         def flush() -> None:
-            features = backend.encode([pixels for _, _, pixels in waiting])
-            for (digest, frame, _), feature in zip(waiting, features, strict=True):
-                embeddings.append(self._embedding(feature, frame, digest))
+            features = backend.encode([pixels for *_, pixels in waiting]) if waiting else []
+            for (place, digest, frame, _), feature in zip(waiting, features, strict=True):
+                embeddings[place] = made = self._embedding(feature, frame, digest)
+                if cache is not None:
+                    cache.store(made)
             waiting.clear()
 
-        for given in images:
+        for place, given in enumerate(images):
             image = given if isinstance(given, Image) else open_image(given)
-            resized, frame = resize_image(image.pixels, backend.config.preprocess)
             if image.info.digest is None:
                 raise ImageError(f"{image.info.file_name} has no digest; read it through segany.open_image.")
-            waiting.append((image.info.digest, frame, resized))
+            embeddings.append(None if cache is None else cache.load(image.info.digest, backend))
+            if embeddings[place] is None:
+                resized, frame = resize_image(image.pixels, backend.config.preprocess)
+                waiting.append((place, image.info.digest, frame, resized))
             if len(waiting) == backend.encode_batch:
                 flush()
-        if waiting:
-            flush()
-        return embeddings
+        flush()
+        return [embedding for embedding in embeddings if embedding is not None]
 
     def _embedding(self, features: Any, frame: Frame, digest: str) -> ImageEmbedding:
         return ImageEmbedding(
@@ -189,8 +197,8 @@ class Predictor:
         predictions = self._decode(embedding, resolved, outputs)
         for _ in range(refine):
             fed_back = [
-                (coords, labels, prediction.low_res_logits[prediction.best_index])
-                for (coords, labels, _), prediction in zip(resolved, predictions, strict=True)
+                prompt._replace(mask_logits=prediction.low_res_logits[prediction.best_index])
+                for prompt, prediction in zip(resolved, predictions, strict=True)
             ]
             predictions = self._decode(embedding, fed_back, outputs)
         return predictions
@@ -242,11 +250,18 @@ class Predictor:
         _check_inside(prompt, frame.original, place)
         side = self._backend.config.low_res_side
         points, labels, box, logits = prompt.points, prompt.labels, prompt.box, prompt.mask_logits
+        plan = None
         if logits is not None and logits.shape != (side, side):
             raise PromptError(
                 f"prompt {place}: mask_logits must be [{side}, {side}] as an earlier prediction of this model has "
                 f"them, got {list(logits.shape)}; pass a picture-sized binary mask as mask."
             )
+        if prompt.mask is not None:
+            plan = _plan(prompt, frame, side, place)
+            logits = plan.mask_logits
+            box = plan.box if box is None else box
+            points = plan.points if points is None else np.concatenate([points, plan.points])
+            labels = plan.labels if labels is None else np.concatenate([labels, plan.labels])
         coords = np.empty((0, 2))
         tokens = np.empty(0, dtype=np.int64)
         if points is not None and labels is not None:
@@ -258,7 +273,7 @@ class Predictor:
             # Clicks without a box are followed by one padding token, as in training (reference code, PromptEncoder).
             coords = np.concatenate([coords, np.zeros((1, 2))])
             tokens = np.concatenate([tokens, [PADDING]])
-        return coords.astype(np.float32), tokens.astype(np.int32), logits
+        return _Resolved(coords.astype(np.float32), tokens.astype(np.int32), logits, plan)
 
     def _decode(
         self, embedding: ImageEmbedding, resolved: Sequence["_Resolved"], outputs: Sequence[tuple[int, ...]]
@@ -267,17 +282,42 @@ class Predictor:
         size = self._backend.score_batch
         for start in range(0, len(resolved), size):
             part, wanted = resolved[start : start + size], outputs[start : start + size]
-            coords, labels, logits = zip(*part, strict=True)
+            coords, labels, logits, plans = zip(*part, strict=True)
             scored = self._backend.score(embedding.features, PromptBatch(coords, labels, logits))
             index = np.array([(p, mask) for p, masks in enumerate(wanted) for mask in masks], dtype=np.int64)
             low_res = self._backend.low_res(scored, index)
             for p, masks in enumerate(wanted):
                 scores = scored.iou_predictions[p, list(masks)]
-                predictions.append(Prediction(scores, low_res[index[:, 0] == p], embedding.frame))
+                own, plan = low_res[index[:, 0] == p], plans[p]
+                predictions.append(Prediction(scores, own if plan is None else plan.merge(own), embedding.frame))
         return predictions
 
 
-_Resolved = tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32] | None]
+class _Resolved(NamedTuple):
+    """A prompt in the model's frame.
+
+    Attributes:
+        coords: [T, 2] float32 (x, y), model pixels without the half pixel.
+        labels: [T] int32, as `PromptBatch` has them.
+        mask_logits: [s, s] float32, or None.
+        plan: Where a rough mask was given: what the answer is merged with.
+    """
+
+    coords: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    mask_logits: NDArray[np.float32] | None
+    plan: MaskPromptPlan | None
+
+
+def _plan(prompt: Prompt, frame: Frame, low_res_side: int, place: int) -> MaskPromptPlan:
+    assert prompt.mask is not None
+    try:
+        plan = mask_to_prompt(prompt.mask, frame, low_res_side)
+    except PromptError as error:
+        raise PromptError(f"prompt {place}: {error}") from error
+    if prompt.points is None or prompt.labels is None:
+        return plan
+    return plan.heeding(prompt.points, prompt.labels, frame)
 
 
 def _check_inside(prompt: Prompt, size: Size, place: int) -> None:
