@@ -108,13 +108,13 @@ class PromptGroup(NamedTuple):
     """Prompts of one batch that have equally many tokens and alike masks, so that one call decodes them.
 
     Attributes:
-        index: [G] int64, their places in the batch.
+        indices: [G] int64, their places in the batch.
         coords: [G, T, 2] float32 (x, y), model pixels; the prompt encoder adds the half pixel.
         labels: [G, T] int32.
         mask_logits: [G, h, w] float32, or None.
     """
 
-    index: NDArray[np.int64]
+    indices: NDArray[np.int64]
     coords: NDArray[np.float32]
     labels: NDArray[np.int32]
     mask_logits: NDArray[np.float32] | None
@@ -151,7 +151,7 @@ class PromptBatch:
         Args:
             limit: Most prompts in a group.
         """
-        keys = [(len(c), m is not None) for c, m in zip(self.coords, self.mask_logits, strict=True)]
+        keys = [(len(c), () if m is None else m.shape) for c, m in zip(self.coords, self.mask_logits, strict=True)]
         for key in sorted(set(keys)):
             members = [i for i, k in enumerate(keys) if k == key]
             for start in range(0, len(members), limit):
@@ -195,10 +195,10 @@ def _points(values: ArrayLike) -> NDArray[np.float64]:
     points = _numbers(values, "points")
     if points.ndim == 1 and points.shape == (2,):
         points = points[None]
+    if points.size == 0:
+        raise PromptError("points must hold at least one (x, y), got an empty list; leave points out instead.")
     if points.ndim != 2 or points.shape[1] != 2:
         raise PromptError(f"points must be [N, 2] (x, y), got shape {list(points.shape)}.")
-    if len(points) == 0:
-        raise PromptError("points must hold at least one (x, y), got an empty list; leave points out instead.")
     return points
 
 
@@ -229,7 +229,10 @@ def _box(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def _mask(values: ArrayLike) -> NDArray[np.bool_]:
-    mask = np.asarray(values)
+    try:
+        mask = np.asarray(values)
+    except ValueError as error:
+        raise PromptError(f"a mask must be one [H, W] array, got {values!r:.80}.") from error
     if mask.ndim == 3 and 1 in (mask.shape[0], mask.shape[2]):
         mask = mask.squeeze(0 if mask.shape[0] == 1 else 2)
     if mask.ndim != 2 or mask.size == 0:
@@ -238,7 +241,8 @@ def _mask(values: ArrayLike) -> NDArray[np.bool_]:
         if not np.issubdtype(mask.dtype, np.number) or not np.isfinite(mask).all():
             raise PromptError(f"a mask must be binary (bool, 0/1 or 0/255), got {mask.dtype} with other values.")
         levels = np.unique(mask)
-        if len(levels) > 2 or levels[0] < 0:
+        # Two values of which neither is 0 say of no pixel that it is off the object.
+        if len(levels) > 2 or levels[0] < 0 or (len(levels) == 2 and levels[0] != 0):
             raise PromptError(
                 f"a mask must be binary (bool, 0/1 or 0/255), got {len(levels)} values from {levels[0]:g} "
                 f"to {levels[-1]:g}; pass logits of an earlier prediction as mask_logits."

@@ -76,8 +76,8 @@ class TorchBackend:
         arrays = [normalize_image(image, self.config.preprocess) for image in images]
         pixels = torch.from_numpy(np.stack(arrays)).to(self._device, self._dtype)
         embeddings = self._model.image_encoder(pixels)
-        # Cloned, so that keeping one image's features does not keep the whole batch.
-        return [TorchFeatures(embedding[None].clone()) for embedding in embeddings]
+        # Copied, so that keeping one image's features does not keep the whole batch.
+        return [TorchFeatures(_own(embedding[None].clone())) for embedding in embeddings]
 
     @torch.inference_mode()
     def score(self, features: Features, batch: PromptBatch) -> Scored:
@@ -94,9 +94,9 @@ class TorchBackend:
             sparse = encoder.sparse(coords, labels).to(self._dtype)
             dense = encoder.dense(logits).to(self._dtype)
             mask_tokens, keys, iou = decoder.tokens(embedding, dense_pe, sparse, dense)
-            scores[group.index] = iou.float().cpu().numpy()
+            scores[group.indices] = iou.float().cpu().numpy()
             scored = _ScoredGroup(mask_tokens, keys)
-            state.update({int(prompt): (scored, row) for row, prompt in enumerate(group.index)})
+            state.update({int(prompt): (scored, row) for row, prompt in enumerate(group.indices)})
         return Scored(scores, state)
 
     @torch.inference_mode()
@@ -122,7 +122,12 @@ class TorchBackend:
                 f"{self.config.name} needs an embedding [1, {self.config.embed_dim}, {side}, {side}], got {shape}; "
                 "embed the image again."
             )
-        return TorchFeatures(torch.from_numpy(np.array(embedding)).to(self._device, self._dtype))
+        return TorchFeatures(_own(torch.from_numpy(np.array(embedding)).to(self._device, self._dtype)))
+
+
+def _own(embedding: torch.Tensor) -> torch.Tensor:
+    # One memory order, whether it was just computed or read from a file: the order of sums follows it, to the last bit.
+    return embedding.contiguous(memory_format=torch.channels_last)
 
 
 def choose_device(device: str) -> torch.device:
