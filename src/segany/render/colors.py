@@ -10,8 +10,8 @@ RGB = tuple[int, int, int]
 _GOLDEN_TURN = (3 - math.sqrt(5)) / 2
 _FIRST_HUE = 255 / 360
 
-# (lightness, chroma) in turn. Hues that come 5, 8, 13 or 21 places apart are alike, so the tones repeat after seven and
-# their order is the one, of all orders, that keeps the two most alike of the first 21 colours farthest apart.
+# (lightness, chroma) in turn. Hues that come 5, 8 or 13 places apart are alike, so the tones repeat after seven, in the
+# order, of all orders, that keeps the two most alike of the first 21 colours farthest apart.
 _TONES = ((0.70, 0.19), (0.60, 0.21), (0.74, 0.12), (0.86, 0.16), (0.66, 0.24), (0.78, 0.17), (0.52, 0.20))
 
 
