@@ -69,8 +69,8 @@ def test_the_process_environment_is_read_by_default(monkeypatch: pytest.MonkeyPa
         (
             "SEGANY_HOM",
             "/x",
-            "unknown environment variable SEGANY_HOM; segany reads SEGANY_DATA, SEGANY_HOME, SEGANY_MAX_PIXELS, "
-            "SEGANY_OFFLINE, SEGANY_THREADS.",
+            "unknown environment variable SEGANY_HOM; segany reads SEGANY_CACHE, SEGANY_CACHE_BYTES, SEGANY_DATA, "
+            "SEGANY_HOME, SEGANY_MAX_PIXELS, SEGANY_OFFLINE, SEGANY_THREADS.",
         ),
     ],
 )

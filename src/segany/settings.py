@@ -6,6 +6,8 @@
 | SEGANY_DATA | folder of annotated data for tests and documented commands | none |
 | SEGANY_THREADS | threads for computing | the library's choice |
 | SEGANY_MAX_PIXELS | largest image read whole, in pixels | 200,000,000 |
+| SEGANY_CACHE | folder of cached embeddings | `embeddings` in SEGANY_HOME |
+| SEGANY_CACHE_BYTES | most bytes of cached embeddings | 4,000,000,000 |
 | SEGANY_OFFLINE | 1: never use the network | 0 |
 """
 
@@ -18,9 +20,10 @@ from platformdirs import user_cache_path
 
 from segany.errors import ConfigError
 
-__all__ = ["DEFAULT_MAX_PIXELS", "Settings"]
+__all__ = ["DEFAULT_CACHE_BYTES", "DEFAULT_MAX_PIXELS", "Settings"]
 
 DEFAULT_MAX_PIXELS = 200_000_000
+DEFAULT_CACHE_BYTES = 4_000_000_000
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Settings:
         data: Folder of annotated data, or None.
         threads: Threads for computing, or None for the library's choice.
         max_pixels: Largest image (height x width) that is read whole, in pixels.
+        cache: Folder of cached embeddings, or None for `embeddings` in `home`.
+        cache_bytes: Most bytes of cached embeddings.
         offline: Never use the network.
     """
 
@@ -39,6 +44,8 @@ class Settings:
     data: Path | None = None
     threads: int | None = None
     max_pixels: int = DEFAULT_MAX_PIXELS
+    cache: Path | None = None
+    cache_bytes: int = DEFAULT_CACHE_BYTES
     offline: bool = False
 
     @classmethod
@@ -53,7 +60,8 @@ class Settings:
         """
         given = os.environ if environment is None else environment
         values = {key: value for key, value in given.items() if key.startswith("SEGANY_") and value}
-        known = {"SEGANY_HOME", "SEGANY_DATA", "SEGANY_THREADS", "SEGANY_MAX_PIXELS", "SEGANY_OFFLINE"}
+        names = ("HOME", "DATA", "THREADS", "MAX_PIXELS", "CACHE", "CACHE_BYTES", "OFFLINE")
+        known = {f"SEGANY_{name}" for name in names}
         if unknown := sorted(values.keys() - known):
             raise ConfigError(f"unknown environment variable {unknown[0]}; segany reads {', '.join(sorted(known))}.")
         threads = values.get("SEGANY_THREADS")
@@ -64,6 +72,8 @@ class Settings:
             data=Path(values["SEGANY_DATA"]).expanduser() if "SEGANY_DATA" in values else None,
             threads=None if threads is None else _positive("SEGANY_THREADS", threads),
             max_pixels=_positive("SEGANY_MAX_PIXELS", values.get("SEGANY_MAX_PIXELS", str(DEFAULT_MAX_PIXELS))),
+            cache=Path(values["SEGANY_CACHE"]).expanduser() if "SEGANY_CACHE" in values else None,
+            cache_bytes=_positive("SEGANY_CACHE_BYTES", values.get("SEGANY_CACHE_BYTES", str(DEFAULT_CACHE_BYTES))),
             offline=_flag("SEGANY_OFFLINE", values.get("SEGANY_OFFLINE", "0")),
         )
 

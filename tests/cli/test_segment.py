@@ -37,13 +37,18 @@ def test_one_click_writes_an_overlay_a_mask_and_a_record(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(photo, "--point", "300,200", "--out", tmp_path) == 0
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["coffee.json", "coffee.mask-0.png", "coffee.overlay.png"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "coffee.json",
+        "coffee.mask-0.png",
+        "coffee.overlay.png",
+    ]
     record = sa1b.read_record(tmp_path / "coffee.json")
     (annotation,) = record.annotations
     mask = np.asarray(Image.open(tmp_path / "coffee.mask-0.png"))
     assert RLE.from_mask(mask > 0) == annotation.segmentation
     assert annotation.point_coords == ((300.0, 200.0),)
-    assert annotation.predicted_iou is not None and annotation.predicted_iou > 0.8
+    assert annotation.predicted_iou is not None
+    assert annotation.predicted_iou > 0.8
     with Image.open(tmp_path / "coffee.overlay.png") as overlay, Image.open(photo) as original:
         assert overlay.size == original.size
     assert "coffee.mask-0.png" in capsys.readouterr().out.replace("\n", "")
@@ -193,7 +198,9 @@ def test_a_mask_of_another_shape_is_refused(photo: Path, tmp_path: Path, capsys:
     Image.fromarray(upright).save(tmp_path / "turned.png")
     assert run(photo, "--mask", tmp_path / "turned.png", "--out", tmp_path / "out") == 1
     error = printed_error(capsys)
-    assert "600" in error and "400" in error and "swapped" in error
+    assert "600" in error
+    assert "400" in error
+    assert "swapped" in error
 
 
 def test_no_such_file_and_no_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -274,7 +281,8 @@ def test_ctrl_c_leaves_nothing_half_written(photo: Path, tmp_path: Path) -> None
     assert process.returncode == 130
     assert "stopped" in errors
     written = list(out.iterdir())
-    assert written and len(list(out.glob("*.json"))) < 40
+    assert written
+    assert len(list(out.glob("*.json"))) < 40
     for file in written:
         assert not file.name.startswith(".")
         if file.suffix == ".png":

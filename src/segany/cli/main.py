@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from segany import __version__
-from segany.cli import demo, doctor, samples, segment, weights
+from segany.cli import cache, demo, doctor, samples, segment, weights
 from segany.errors import SeganyError
 
 __all__ = ["app", "main"]
@@ -26,6 +26,7 @@ app.command("segment")(segment.command)
 app.command("demo")(demo.command)
 app.command("doctor")(doctor.command)
 app.add_typer(weights.app, name="weights")
+app.add_typer(cache.app, name="cache")
 app.command("samples")(samples.command)
 
 

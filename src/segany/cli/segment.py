@@ -92,10 +92,16 @@ def command(
 
 def _load(options: _Options, quiet: bool) -> Any:
     from segany.cli._progress import download_bar
-    from segany.predict import Predictor
+    from segany.predict import EmbeddingCache, Predictor
 
     with download_bar(quiet=quiet) as progress:
-        return Predictor(options.model, device=options.device, precision=options.precision, progress=progress)
+        return Predictor(
+            options.model,
+            device=options.device,
+            precision=options.precision,
+            cache=EmbeddingCache.default(),
+            progress=progress,
+        )
 
 
 def _segment(path: Path, name: str, plan: _prompts.PromptPlan, predictor: Any, options: _Options) -> Outcome:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from segany.errors import EmbeddingError
-from segany.files import atomic_path
+from segany.files import write_bytes
 from segany.geometry import Frame, Size
 from segany.predict.backends.base import Backend, Features
 
@@ -44,11 +46,13 @@ class ImageEmbedding:
         Raises:
             OutputError: The file cannot be written.
         """
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         metadata = {"format": _FORMAT, "made_from": json.dumps(self._made_from())}
-        with atomic_path(path) as temporary:
-            save_file(dict(self.features.to_numpy()), temporary, metadata=metadata)
+        # safetensors writes an array's memory as it lies, without a look at its strides.
+        arrays = {name: np.ascontiguousarray(array) for name, array in self.features.to_numpy().items()}
+        # Through bytes, so that a full disk is an OSError and not the library's own.
+        write_bytes(path, save(arrays, metadata=metadata))
 
     def _made_from(self) -> dict[str, Any]:
         return {

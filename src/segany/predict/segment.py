@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from segany.errors import ConfigError
 from segany.files import atomic_path
 from segany.masks.rle import RLE
+from segany.predict.cache import EmbeddingCache
 from segany.predict.image import Predictor
 from segany.schema import Image, Prediction, Prompt
 from segany.sources import open_image
@@ -126,7 +127,8 @@ def segment(
 ) -> Segmentation:
     """Segment what is pointed at.
 
-    The model is loaded at the first call and kept; weights are fetched when they are not here yet.
+    The model is loaded at the first call and kept; weights are fetched when they are not here yet. The picture's
+    embedding is kept in the cache that `segany cache info` shows, so that asking again is quick.
 
     Args:
         image: A file, an array or an `Image`: whatever `segany.open_image` reads.
@@ -189,4 +191,4 @@ def segment_many(
 
 @lru_cache(maxsize=1)
 def _predictor(model: str, device: str, precision: str) -> Predictor:
-    return Predictor(model, device=device, precision=precision)
+    return Predictor(model, device=device, precision=precision, cache=EmbeddingCache.default())
