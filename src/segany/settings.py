@@ -6,7 +6,7 @@
 | SEGANY_DATA | folder of annotated data for tests and documented commands | none |
 | SEGANY_THREADS | threads for computing | the library's choice |
 | SEGANY_MAX_PIXELS | largest image read whole, in pixels | 200,000,000 |
-| SEGANY_CACHE | folder of cached embeddings | `embeddings` in SEGANY_HOME |
+| SEGANY_CACHE | folder of cached embeddings | embeddings in SEGANY_HOME |
 | SEGANY_CACHE_BYTES | most bytes of cached embeddings | 4,000,000,000 |
 | SEGANY_OFFLINE | 1: never use the network | 0 |
 """
