@@ -46,6 +46,11 @@ class Axis:
         """Cells, as a half-open range, that the pixels from `start` up to `stop` read."""
         return int(self.first[start]), int(self.last[stop - 1]) + 1
 
+    def pixel_at(self, cell: int, start: int, stop: int) -> int:
+        """The pixel nearest to the middle of a cell, among those from `start` up to `stop`."""
+        low, high = self.reached(cell, cell + 1)
+        return min(max((low + high - 1) // 2, start), stop - 1)
+
     def enlarge(self, cells: Floats, first_cell: int, start: int, stop: int) -> Floats:
         """Pixels from cells.
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from segany.geometry import Frame, Size
 from segany.masks._axis import Axis, axis_of
 
-__all__ = ["LogitWindow", "upscale_logits", "upscale_strips"]
+__all__ = ["LogitWindow", "frame_axes", "upscale_logits", "upscale_strips"]
 
 # Enough for one piece of work to be worth starting, little enough to stay in the processor's cache.
 _STRIP_PIXELS = 250_000
@@ -38,6 +38,11 @@ class LogitWindow:
     side: Size
     box: tuple[int, int, int, int]
 
+    @property
+    def doubt(self) -> float:
+        """How far two ways of enlarging these cells can be apart, in logits."""
+        return float(np.abs(self.cells).max(initial=0)) * float(np.finfo(np.float32).eps) * _ROUNDINGS
+
     @classmethod
     def cut(cls, low_res_logits: NDArray[np.float32], frame: Frame, above: float) -> "LogitWindow":
         """The smallest window outside which no pixel is above a value; empty if none is.
@@ -49,7 +54,7 @@ class LogitWindow:
         """
         side = Size(*low_res_logits.shape)
         high = low_res_logits > above
-        y_axis, x_axis = _axes(frame, side)
+        y_axis, x_axis = frame_axes(frame, side)
         y0, y1 = _reached(y_axis, np.asarray(high.any(axis=1)))
         x0, x1 = _reached(x_axis, np.asarray(high.any(axis=0)))
         if y0 >= y1 or x0 >= x1:
@@ -72,7 +77,7 @@ class LogitWindow:
         x0, y0, x1, y1 = self.box
         if x0 == x1:
             return
-        y_axis, x_axis = _axes(frame, self.side)
+        y_axis, x_axis = frame_axes(frame, self.side)
         tall = np.ascontiguousarray(y_axis.enlarge(self.cells, self.corner[0], y0, y1).T)
         columns = max(1, strip_pixels // (y1 - y0))
         for left in range(x0, x1, columns):
@@ -82,7 +87,7 @@ class LogitWindow:
 
     def _settle(self, pixels: NDArray[np.float32], axes: tuple[Axis, Axis], top: int, left: int) -> None:
         """Sum pixels whose sign is not certain as the reference sums them."""
-        doubt = np.float32(np.abs(self.cells).max() * np.finfo(np.float32).eps * _ROUNDINGS)
+        doubt = self.doubt
         within = pixels > -doubt
         above = pixels > doubt
         if np.count_nonzero(within) != np.count_nonzero(above):
@@ -143,7 +148,13 @@ def upscale_strips(
     yield from whole.strips(frame, strip_pixels)
 
 
-def _axes(frame: Frame, side: Size) -> tuple[Axis, Axis]:
+def frame_axes(frame: Frame, side: Size) -> tuple[Axis, Axis]:
+    """The maps from cells to original pixels, down and across.
+
+    Args:
+        frame: Where the image lies in the model's input.
+        side: Rows and columns of low-resolution cells over that input.
+    """
     original, model, padded = frame.original, frame.model, frame.padded
     return (
         axis_of(original.height, model.height, padded.height, side.height),

@@ -1,0 +1,233 @@
+"""AutomaticMaskGenerator: clicks everywhere, and remembers what came back."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segany.errors import ConfigError
+from segany.geometry import Frame, crop_boxes, grid_in_box
+from segany.masks import LogitWindow
+from segany.model.preprocess import resize_image
+from segany.predict.automatic._clicks import Answer, Clock, Kept, Progress, spread_order
+from segany.predict.automatic._measure import measure
+from segany.predict.automatic.proposals import CropProposals, Proposals
+from segany.predict.automatic.settings import GridSettings, Thresholds
+from segany.predict.backends.base import Features
+from segany.predict.image import Predictor
+from segany.schema import PADDING, POSITIVE, Annotation, Image, PromptBatch, Record
+from segany.sources import open_image
+
+__all__ = ["AutomaticMaskGenerator"]
+
+_MAX_BYTES = 400_000_000
+
+
+class AutomaticMaskGenerator:
+    """Finds every mask in an image (SAM paper, sec. 5 and app. B). It keeps no image; threads may share it."""
+
+    def __init__(self, predictor: Predictor | None = None, grid: GridSettings | None = None) -> None:
+        """Choose model and clicks.
+
+        Args:
+            predictor: Whose model to ask; the default model when left out.
+            grid: Where to click; the reference's defaults when left out.
+        """
+        self._predictor = predictor or Predictor()
+        self._grid = grid or GridSettings()
+
+    def generate(
+        self,
+        image: Any,
+        thresholds: Thresholds | None = None,
+        *,
+        progress: Progress | None = None,
+        max_seconds: float | None = None,
+        max_bytes: int = _MAX_BYTES,
+    ) -> Record:
+        """Find the masks of an image: `propose` and `select` in one.
+
+        Args:
+            image: A file, an array or an `Image`: whatever `segany.open_image` reads.
+            thresholds: What to keep; the reference's defaults when left out. A lower `pred_iou_thresh` than the grid's
+                floor lowers the floor.
+            progress: As in `propose`.
+            max_seconds: As in `propose`.
+            max_bytes: As in `propose`.
+
+        Raises:
+            ImageError: It cannot be read as an image.
+            ConfigError: A limit is not positive.
+        """
+        wanted = thresholds or Thresholds()
+        run = _Run(self._predictor, self._lowered(wanted), image, progress, max_seconds, max_bytes)
+        return run.proposals(list(run.crops())).select(wanted)
+
+    def iterate(
+        self,
+        image: Any,
+        thresholds: Thresholds | None = None,
+        *,
+        progress: Progress | None = None,
+        max_seconds: float | None = None,
+        max_bytes: int = _MAX_BYTES,
+    ) -> Iterator[Annotation]:
+        """As `generate`, mask by mask: each crop's as soon as its clicks are made.
+
+        Duplicates between crops are not removed, and small regions not cleaned up.
+        """
+        wanted = thresholds or Thresholds()
+        run = _Run(self._predictor, self._lowered(wanted), image, progress, max_seconds, max_bytes)
+        number = 0
+        for crop in run.crops():
+            for annotation in run.proposals([crop]).iterate(wanted):
+                yield replace(annotation, id=number)
+                number += 1
+
+    def propose(
+        self,
+        image: Any,
+        *,
+        progress: Progress | None = None,
+        max_seconds: float | None = None,
+        max_bytes: int = _MAX_BYTES,
+    ) -> Proposals:
+        """Ask the model everything: the expensive half.
+
+        Args:
+            image: As in `generate`.
+            progress: Called after each group of clicks.
+            max_seconds: Stop clicking after this time and return what was found; clicks are spread over the image, so
+                that a part of them covers all of it.
+            max_bytes: Most memory for remembered masks; beyond it those of lowest predicted IoU are forgotten.
+
+        Raises:
+            ImageError: It cannot be read as an image.
+            ConfigError: A limit is not positive.
+        """
+        run = _Run(self._predictor, self._grid, image, progress, max_seconds, max_bytes)
+        return run.proposals(list(run.crops()))
+
+    def _lowered(self, thresholds: Thresholds) -> GridSettings:
+        return replace(self._grid, floor=min(self._grid.floor, thresholds.pred_iou_thresh))
+
+
+class _Run:
+    """One image on its way through the generator."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        grid: GridSettings,
+        image: Any,
+        progress: Progress | None,
+        max_seconds: float | None,
+        max_bytes: int,
+    ) -> None:
+        if (max_seconds is not None and not max_seconds > 0) or max_bytes <= 0:
+            raise ConfigError(f"max_seconds and max_bytes must be above 0, got {max_seconds} and {max_bytes}.")
+        self._predictor = predictor
+        self._backend = predictor.backend
+        self._grid = grid
+        self._image = image if isinstance(image, Image) else open_image(image)
+        self._places = crop_boxes(self._image.size, grid.crop_n_layers, grid.crop_overlap_ratio)
+        self._grids = grid.layer_grids()
+        total = sum(len(self._grids[layer]) for layer in self._places.layers)
+        self._clock = Clock(total, max_seconds, progress)
+        self._max_bytes = max_bytes
+        self._forgotten = 0
+
+    def crops(self) -> Iterator[CropProposals]:
+        """Each crop's masks, the whole image first, until time is over."""
+        left = self._max_bytes
+        places = list(zip(self._places.boxes.tolist(), self._places.layers.tolist(), strict=True))
+        for number, ((x0, y0, x1, y1), layer) in enumerate(places):
+            if self._clock.is_over:
+                return
+            # What earlier crops left over is shared by those to come.
+            crop, used = self._crop((x0, y0, x1, y1), layer, left // (len(places) - number))
+            left = max(left - used, 0)
+            yield crop
+
+    def proposals(self, crops: list[CropProposals]) -> Proposals:
+        """Crops together."""
+        return Proposals(
+            image=self._image.info,
+            crops=tuple(crops),
+            grid=self._grid,
+            model_digest=self._backend.model_digest,
+            max_bytes=self._max_bytes,
+            complete=self._clock.done == self._clock.total,
+            forgotten=self._forgotten,
+        )
+
+    def _crop(self, box: tuple[int, int, int, int], layer: int, budget: int) -> tuple[CropProposals, int]:
+        x0, y0, x1, y1 = box
+        features, frame = self._embed(box, layer)
+        clicks = grid_in_box(self._grids[layer], (0, 0, x1 - x0, y1 - y0))
+        order = spread_order(len(clicks))
+        size = min(self._grid.points_per_batch, self._backend.score_batch)
+        kept = Kept(budget)
+        for start in range(0, len(order), size):
+            if self._clock.is_over:
+                break
+            members = order[start : start + size]
+            for answer in self._ask(features, frame, clicks, members):
+                kept.add(answer)
+            self._clock.tick(len(members))
+        self._forgotten += kept.forgotten
+        best = kept.ranked()
+        crop = CropProposals(
+            box=box,
+            layer=layer,
+            frame=frame,
+            points=clicks[[one.click for one in best]] + (x0, y0) if best else np.empty((0, 2)),
+            levels=np.array([one.level for one in best], dtype=np.int64),
+            iou_predictions=np.array([one.iou_prediction for one in best], dtype=np.float32),
+            stability=np.array([one.stability for one in best], dtype=np.float64),
+            inner=np.array([one.inner for one in best], dtype=np.int64).reshape(-1, 4),
+            outer=np.array([one.outer for one in best], dtype=np.int64).reshape(-1, 4),
+            windows=tuple(one.window for one in best),
+        )
+        return crop, kept.nbytes
+
+    def _embed(self, box: tuple[int, int, int, int], layer: int) -> tuple[Features, Frame]:
+        if layer == 0:
+            embedding = self._predictor.embed(self._image)
+            return embedding.features, embedding.frame
+        x0, y0, x1, y1 = box
+        resized, frame = resize_image(self._image.pixels[y0:y1, x0:x1], self._backend.config.preprocess)
+        return self._backend.encode([np.ascontiguousarray(resized)])[0], frame
+
+    def _ask(
+        self, features: Features, frame: Frame, clicks: NDArray[np.float64], members: NDArray[np.int64]
+    ) -> Iterator[Answer]:
+        """Masks above the floor for some clicks; those below it are never computed."""
+        points = frame.to_model(clicks[members])
+        tokens = np.stack([points, np.zeros_like(points)], axis=1).astype(np.float32)
+        labels = np.array([POSITIVE, PADDING], dtype=np.int32)
+        batch = PromptBatch(tuple(tokens), (labels,) * len(members), (None,) * len(members))
+        scored = self._backend.score(features, batch)
+        wanted = scored.iou_predictions[:, 1:]
+        passing = wanted > self._grid.floor if self._grid.floor > 0 else np.ones_like(wanted, dtype=np.bool_)
+        prompt, level = np.nonzero(passing)
+        if len(prompt) == 0:
+            return
+        offset = self._grid.stability_score_offset
+        logits = self._backend.low_res(scored, np.stack([prompt, level + 1], axis=1))
+        for row in range(len(prompt)):
+            window = LogitWindow.cut(logits[row], frame, -offset)
+            measured = measure(window, frame, offset)
+            if measured.is_empty:
+                continue
+            yield Answer(
+                click=int(members[prompt[row]]),
+                level=int(level[row]) + 1,
+                iou_prediction=float(scored.iou_predictions[prompt[row], level[row] + 1]),
+                stability=measured.stability,
+                inner=measured.inner,
+                outer=measured.outer,
+                window=window,
+            )
