@@ -202,6 +202,16 @@ class TestDepth:
         assert image.mapping.window == pytest.approx((low, high))
         assert np.array_equal(image.pixels[..., 0], self.expected(values, low, high))
 
+    @pytest.mark.parametrize("compression", [None, "tiff_adobe_deflate"])
+    def test_one_band_stored_as_a_plane(self, tmp_path: Path, compression: str | None) -> None:
+        # As geographic programs write it.
+        values = self.ramp()
+        picture = PillowImage.fromarray(values)
+        path = save(tmp_path / "a.tif", picture, compression=compression, tiffinfo={284: 2})
+        with tifffile.TiffFile(path) as tiff:
+            assert tiff.pages.first.tags.valueof(284) == 2
+        assert np.array_equal(open_source(path).read()[..., 0], values)
+
     def test_a_flat_deep_image_is_black(self, tmp_path: Path) -> None:
         tifffile.imwrite(tmp_path / "a.tif", np.full((5, 5), 777, dtype=np.uint16))
         image = open_image(tmp_path / "a.tif")

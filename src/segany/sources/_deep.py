@@ -17,7 +17,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 __all__ = ["DeepPng", "DeepTiff", "is_deep_png", "is_deep_tiff"]
 
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION, _SAMPLE_FORMAT = 258, 262, 274, 339
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION, _PLANAR, _SAMPLE_FORMAT = 258, 262, 274, 284, 339
 _GREY_AND_RGB = {0, 1, 2}
 
 # TIFF 6.0, ExtraSamples: 1 is opacity multiplied in already, 2 is plain opacity.
@@ -31,7 +31,7 @@ def is_deep_png(image: PillowImage.Image) -> bool:
 
 
 def is_deep_tiff(image: PillowImage.Image) -> bool:
-    """Whether Pillow, which opened the TIFF, would cut its depth, drop channels or misread its sign."""
+    """Whether Pillow, which opened the TIFF, would cut its depth, drop channels, misread its sign or fail."""
     tags = getattr(image, "tag_v2", None)
     if image.format != "TIFF" or tags is None:
         return False
@@ -39,7 +39,9 @@ def is_deep_tiff(image: PillowImage.Image) -> bool:
     unsigned = next(iter(tags.get(_SAMPLE_FORMAT, (1,)))) == 1
     plain = image.mode in ("L", "LA", "RGB", "RGBA") and tags.get(_PHOTOMETRIC) in _GREY_AND_RGB
     drops_channels = plain and len(bits) > len(image.getbands())
-    return drops_channels or (len(bits) > 1 and max(bits) > 8) or (bits == (32,) and unsigned)
+    # Geographic programs write single bands as "planes"; Pillow knows none but of 8 bits.
+    deep = max(bits) > 8 and (len(bits) > 1 or tags.get(_PLANAR) == 2)
+    return drops_channels or deep or (bits == (32,) and unsigned)
 
 
 class DeepPng:

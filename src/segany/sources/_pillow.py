@@ -87,8 +87,9 @@ def open_header(file: IO[bytes], path: Path) -> PillowImage.Image | None:
     """
     prefix = file.read(16)
     for factory, accept in _readers():
-        # A test may answer with a string: that this build lacks the decoder.
-        if accept is not None and accept(prefix) in (True, 1):
+        claims = accept is not None and accept(prefix)
+        # A string says that this build lacks the decoder.
+        if claims and not isinstance(claims, str):
             file.seek(0)
             image: PillowImage.Image = factory(file, str(path))
             return image

@@ -1,20 +1,18 @@
-"""Cutting the asked part out of an array."""
+"""Which part of an image a reader is asked for."""
 
 from collections.abc import Sequence
-from typing import Any
-
-from numpy.typing import NDArray
 
 from segany.errors import ImageError
+from segany.geometry import Size
 
-__all__ = ["cut"]
+__all__ = ["window_slices"]
 
 
-def cut(values: NDArray[Any], window: Sequence[int] | None, level: int, name: str) -> NDArray[Any]:
-    """View of a window.
+def window_slices(size: Size, window: Sequence[int] | None, level: int, name: str) -> tuple[slice, slice]:
+    """Rows and columns of a window.
 
     Args:
-        values: [H, W, C].
+        size: Of the image.
         window: XYXY half-open, pixels; None for all.
         level: Pyramid level; only 0 is there.
         name: What to call the image in an error.
@@ -25,14 +23,12 @@ def cut(values: NDArray[Any], window: Sequence[int] | None, level: int, name: st
     if level != 0:
         raise ImageError(f"{name} has one level, 0; got level {level}.")
     if window is None:
-        return values
-    height, width = values.shape[:2]
+        return slice(None), slice(None)
     if len(window) != 4:
         raise ImageError(f"a window must be four whole numbers x0, y0, x1, y1, got {list(window)}.")
     x0, y0, x1, y1 = (int(edge) for edge in window)
-    if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+    if not (0 <= x0 < x1 <= size.width and 0 <= y0 < y1 <= size.height):
         raise ImageError(
-            f"a window must lie within {name}, {height}x{width} (height x width), with x0 < x1 and y0 < y1, "
-            f"got {x0}, {y0}, {x1}, {y1}."
+            f"a window must lie within {name}, {size}, with x0 < x1 and y0 < y1, got {x0}, {y0}, {x1}, {y1}."
         )
-    return values[y0:y1, x0:x1]
+    return slice(y0, y1), slice(x0, x1)

@@ -9,7 +9,7 @@ from segany.errors import ImageError
 from segany.geometry import Size
 from segany.schema import ImageInfo
 from segany.sources._stored import StoredArray
-from segany.sources._window import cut
+from segany.sources._window import window_slices
 
 __all__ = ["ArraySource", "check_array"]
 
@@ -43,7 +43,7 @@ class ArraySource:
         Raises:
             ImageError: The window does not lie in the image, or the level is not 0.
         """
-        return cut(self._values, window, level, NAME)
+        return self._values[window_slices(self.info.size, window, level, NAME)]
 
     def decode(self) -> StoredArray:
         """The values to show. Four channels are red, green, blue and transparency."""

@@ -27,7 +27,7 @@ from segany.sources._pillow import (
 )
 from segany.sources._refusals import describe_foreign
 from segany.sources._stored import Stored, read_upright
-from segany.sources._window import cut
+from segany.sources._window import window_slices
 
 __all__ = ["PhotoSource", "PillowSource", "check_pixels"]
 
@@ -92,10 +92,10 @@ class PhotoSource:
         Raises:
             ImageError: As `decode`; or the window does not lie in the image, or the level is not 0.
         """
-        upright = np.broadcast_to(np.empty((), dtype=np.bool_), (*self.info.size, 1))
-        cut(upright, window, level, str(self.path))
+        asked = window_slices(self.info.size, window, level, str(self.path))
         values = read_upright(self.decode())
-        return values if window is None else cut(values, window, level, str(self.path)).copy()
+        # A copy, so that a small window does not keep the whole image.
+        return values if window is None else values[asked].copy()
 
 
 class PillowSource:
@@ -140,7 +140,9 @@ class PillowSource:
         Raises:
             ImageError: As `decode`; or the window does not lie in the image, or the level is not 0.
         """
-        return cut(read_upright(self.decode()), window, level, self._name)
+        asked = window_slices(self.info.size, window, level, self._name)
+        values = read_upright(self.decode())
+        return values if window is None else values[asked].copy()
 
 
 def check_pixels(size: Size, name: str, max_pixels: int | None) -> None:
