@@ -71,7 +71,8 @@ class MaskPromptPlan:
         if not self.binding:
             return low_res_logits
         prior = np.clip(_PRIOR_WEIGHT * self.distance**3, -2 * _LOGIT_LIMIT, 2 * _LOGIT_LIMIT)
-        return np.clip(low_res_logits + prior, -_LOGIT_LIMIT, _LOGIT_LIMIT).astype(np.float32)
+        merged: NDArray[np.float32] = np.clip(low_res_logits + prior, -_LOGIT_LIMIT, _LOGIT_LIMIT).astype(np.float32)
+        return merged
 
     def heeding(self, points: NDArray[np.float64], labels: NDArray[np.int64], frame: Frame) -> "MaskPromptPlan":
         """The plan in the company of clicks: a click that contradicts the mask is newer and surer than the mask.
@@ -184,7 +185,7 @@ def _relative_distance(mask: NDArray[np.bool_], frame: Frame, side: int) -> NDAr
     columns = (centres / scale_x * mask.shape[1] / frame.original.width - 0.5).astype(np.float32)
     rows = (centres / scale_y * mask.shape[0] / frame.original.height - 0.5).astype(np.float32)
     x, y = np.meshgrid(columns, rows)
-    distance = cv2.remap(signed, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    distance = np.asarray(cv2.remap(signed, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
     distance[centres > frame.model.height] = -_LOGIT_LIMIT
     distance[:, centres > frame.model.width] = -_LOGIT_LIMIT
     return distance
