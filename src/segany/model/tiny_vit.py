@@ -63,11 +63,13 @@ class _ConvNorm(_Foldable):
         norm = self.bn
         if norm.running_mean is None or norm.running_var is None:
             raise TypeError("batch norm without running statistics cannot be folded")
-        gain = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-        bias = norm.bias.double() - norm.running_mean.double() * gain
-        weight = self.c.weight.double() * gain[:, None, None, None]
-        self.folded_weight = weight.to(self.c.weight.dtype).contiguous(memory_format=torch.channels_last)
-        self.folded_bias = bias.to(self.c.weight.dtype)
+        # On the CPU, because MPS has no float64.
+        tensors = (self.c.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
+        weight, scale, shift, mean, variance = (tensor.cpu().double() for tensor in tensors)
+        gain = scale / torch.sqrt(variance + norm.eps)
+        weight = (weight * gain[:, None, None, None]).to(self.c.weight)
+        self.folded_weight = weight.contiguous(memory_format=torch.channels_last)
+        self.folded_bias = (shift - mean * gain).to(self.c.weight)
 
     def forward(self, input: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C', H', W']."""
