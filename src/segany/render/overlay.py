@@ -43,7 +43,7 @@ def overlay(
         image: The picture: an Image, uint8 [H, W, 3] RGB, or a Pillow image.
         masks: Masks of the picture's size.
         prompts: Prompts to mark, in original pixels.
-        scores: One for each mask, shown with two decimals; or none.
+        scores: One for each mask, shown with two decimals and as 1 where a prediction overshoots it; or none.
         labels: One for each mask, shown before its score; or none.
         colors: One for each mask, (red, green, blue) of 0 to 255; None for `distinct_colors`.
         fill: Opacity of the fill, 0 to 1.
@@ -146,7 +146,7 @@ def _texts(count: int, scores: Sequence[float], labels: Sequence[str]) -> list[s
     texts = []
     for index in range(count):
         words = [labels[index]] if labels else []
-        texts.append(" ".join([*words, f"{scores[index]:.2f}"] if scores else words))
+        texts.append(" ".join([*words, f"{min(scores[index], 1.0):.2f}"] if scores else words))
     return texts
 
 
