@@ -1,11 +1,12 @@
 """The reference's class names and signatures, so that a script runs after one changed line.
 
-    >>> from segany.compat import SamPredictor, sam_model_registry
+    >>> from segany.compat import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
 
 takes the place of the same names from `segment_anything` or `mobile_sam`. Weights files, parameter names, tensors and
 answers are the same; what is refused is refused with segany's errors.
 """
 
+from segany.compat.automatic import SamAutomaticMaskGenerator
 from segany.compat.build import (
     build_sam,
     build_sam_vit_b,
@@ -22,6 +23,7 @@ __all__ = [
     "ImageNotSetError",
     "ResizeLongestSide",
     "Sam",
+    "SamAutomaticMaskGenerator",
     "SamPredictor",
     "build_sam",
     "build_sam_vit_b",

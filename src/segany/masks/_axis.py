@@ -15,6 +15,8 @@ __all__ = ["Axis", "axis_of"]
 # Pixels in one block of the banded map: enough for a matrix product to be worth its call, few enough for the band to
 # stay narrow.
 _BLOCK = 64
+# Multiplications in one product: beyond 2**18 OpenBLAS wakes its threads, which costs more than it saves here.
+_PRODUCT = 2**18
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -26,14 +28,18 @@ class Axis:
 
     Attributes:
         length: Original pixels.
-        taps: Four pairs of [length] int64 cells and [length] float32 shares: the reference's, rounded as it rounds.
+        cells: [2, 2, length] int64: for each of the two model pixels that a pixel mixes, the two cells that it mixes.
+        shares: [2, length] float32, of the model pixels; rounded as the reference rounds them.
+        cell_shares: [2, 2, length] float32, of the cells.
         first: [length] int64, the first cell that a pixel reads; never falls from one pixel to the next.
         last: [length] int64, the last one.
         blocks: For each `_BLOCK` pixels, the first cell that they read and [pixels, cells] float32 shares.
     """
 
     length: int
-    taps: tuple[tuple[Integers, tuple[Floats, Floats]], ...]
+    cells: Integers
+    shares: Floats
+    cell_shares: Floats
     first: Integers
     last: Integers
     blocks: tuple[tuple[int, Floats], ...]
@@ -70,7 +76,11 @@ class Axis:
             top, bottom = max(start, number * _BLOCK), min(stop, (number + 1) * _BLOCK)
             low, high = max(cell, first_cell), min(cell + shares.shape[1], end_cell)
             rows = shares[top - number * _BLOCK : bottom - number * _BLOCK, low - cell : high - cell]
-            np.matmul(rows, cells[low - first_cell : high - first_cell], out=pixels[top - start : bottom - start])
+            source, target = cells[low - first_cell : high - first_cell], pixels[top - start : bottom - start]
+            columns = max(1, _PRODUCT // max(1, rows.size))
+            for left in range(0, cells.shape[1], columns):
+                part = slice(left, left + columns)
+                np.matmul(rows, source[:, part], out=target[:, part])
         return pixels
 
 
@@ -84,36 +94,36 @@ def axis_of(length: int, model_length: int, padded_length: int, cells: int) -> A
         padded_length: Model pixels of the padded input.
         cells: Low-resolution cells over the padded input.
     """
-    position = np.arange(length)
-    taps = []
-    for model_pixel, share in _bilinear(position, length, model_length):
-        for cell, cell_share in _bilinear(model_pixel, padded_length, cells):
-            taps.append((cell, (share, cell_share)))
-    read = np.stack([cell for cell, _ in taps])
-    first, last = read.min(axis=0), read.max(axis=0)
+    model_pixels, shares = _bilinear(np.arange(length), length, model_length)
+    flat, flat_shares = _bilinear(model_pixels.ravel(), padded_length, cells)
+    # [cell, model pixel, pixel] -> [model pixel, cell, pixel]
+    read, cell_shares = flat.reshape(2, 2, length).swapaxes(0, 1), flat_shares.reshape(2, 2, length).swapaxes(0, 1)
+    first, last = read.min(axis=(0, 1)), read.max(axis=(0, 1))
+    products = shares[:, None].astype(np.float64) * cell_shares
     blocks = []
     for start in range(0, length, _BLOCK):
-        rows = slice(start, min(start + _BLOCK, length))
+        pixels = slice(start, min(start + _BLOCK, length))
         left = int(first[start])
-        shares = np.zeros((rows.stop - start, int(last[rows.stop - 1]) + 1 - left))
-        for cell, (share, cell_share) in taps:
-            products = share[rows].astype(np.float64) * cell_share[rows]
-            np.add.at(shares, (np.arange(rows.stop - start), cell[rows] - left), products)
-        blocks.append((left, shares.astype(np.float32)))
-    return Axis(length, tuple(taps), first, last, tuple(blocks))
+        matrix = np.zeros((pixels.stop - start, int(last[pixels.stop - 1]) + 1 - left))
+        np.add.at(matrix, (np.arange(pixels.stop - start), read[..., pixels] - left), products[..., pixels])
+        blocks.append((left, matrix.astype(np.float32)))
+    return Axis(length, read, shares, cell_shares, first, last, tuple(blocks))
 
 
-def _bilinear(position: Integers, length: int, source_length: int) -> tuple[tuple[Integers, Floats], ...]:
+def _bilinear(position: Integers, length: int, source_length: int) -> tuple[Integers, Floats]:
     """The two source pixels that a bilinear step mixes, and their shares, rounded as torch rounds them.
 
     Args:
         position: [K] pixel indices in the enlarged row.
         length: Pixels of the enlarged row.
         source_length: Pixels of the row it is made from.
+
+    Returns:
+        [2, K] int64 and [2, K] float32.
     """
     scale = np.float32(source_length) / np.float32(length)
     # torch multiplies and subtracts in one fused step, so only the result is rounded to 32 bits.
     place = np.maximum(np.float64(scale) * (position + 0.5) - 0.5, 0).astype(np.float32)
     first = np.minimum(place.astype(np.int64), source_length - 1)
     share = place - first.astype(np.float32)
-    return (first, 1 - share), (np.minimum(first + 1, source_length - 1), share)
+    return np.stack([first, np.minimum(first + 1, source_length - 1)]), np.stack([1 - share, share])

@@ -97,14 +97,12 @@ class LogitWindow:
     def _summed(self, axes: tuple[Axis, Axis], y: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.float32]:
         y_axis, x_axis = axes
         row, column = self.corner
-        result = np.zeros(len(y), dtype=np.float32)
-        for y_half in (0, 2):
-            for x_half in (0, 2):
-                for y_cells, (y_share, y_cell_share) in y_axis.taps[y_half : y_half + 2]:
-                    for x_cells, (x_share, x_cell_share) in x_axis.taps[x_half : x_half + 2]:
-                        share = (y_share[y] * x_share[x]) * (y_cell_share[y] * x_cell_share[x])
-                        result += self.cells[y_cells[y] - row, x_cells[x] - column] * share
-        return result
+        # Axes: model row, model column, cell row, cell column, pixel.
+        down, across = y_axis.shares[:, None, None, None, y], x_axis.shares[None, :, None, None, x]
+        cell_down, cell_across = y_axis.cell_shares[:, None, :, None, y], x_axis.cell_shares[None, :, None, :, x]
+        rows, columns = y_axis.cells[:, None, :, None, y] - row, x_axis.cells[None, :, None, :, x] - column
+        terms = self.cells[rows, columns] * ((down * across) * (cell_down * cell_across))
+        return np.asarray(terms.reshape(16, -1).sum(axis=0))
 
 
 def upscale_logits(low_res_logits: NDArray[np.float32], frame: Frame) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +80,7 @@ class Proposals:
         """Memory that the masks take, in bytes."""
         return self._window_bytes + self._enlarged.nbytes
 
-    @property
+    @cached_property
     def _window_bytes(self) -> int:
         return sum(window.cells.nbytes + MASK_OVERHEAD for crop in self.crops for window in crop.windows)
 
