@@ -57,11 +57,23 @@ class Prediction:
 
     def mask(self, index: int) -> NDArray[np.bool_]:
         """[H, W] bool: one candidate at original pixels."""
-        return self.rle(index).to_mask()
+        mask = np.empty(self.frame.original, dtype=np.bool_)
+        self._draw(index, mask)
+        return mask
 
     def masks(self) -> NDArray[np.bool_]:
         """[M, H, W] bool: all candidates at original pixels."""
-        return np.stack([self.mask(k) for k in range(len(self))])
+        masks = np.empty((len(self), *self.frame.original), dtype=np.bool_)
+        for index, mask in enumerate(masks):
+            self._draw(index, mask)
+        return masks
+
+    def _draw(self, index: int, mask: NDArray[np.bool_]) -> None:
+        left = 0
+        for strip in upscale_strips(self.low_res_logits[index], self.frame):
+            right = left + strip.shape[1]
+            np.greater(strip, MASK_THRESHOLD, out=mask[:, left:right])
+            left = right
 
     def rle(self, index: int) -> RLE:
         """One candidate at original pixels; made in vertical strips, so a huge image needs little memory."""
