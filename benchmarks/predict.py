@@ -97,6 +97,7 @@ class Side:
 
 def main() -> int:
     arguments = parse_arguments()
+    on = machine(arguments.threads)
     package = None
     environments = {"segany": dict(os.environ)}
     if arguments.reference is not None:
@@ -121,7 +122,7 @@ def main() -> int:
         figures[name] |= cold
 
     result = {
-        "machine": machine(arguments.threads),
+        "machine": on,
         "photo": arguments.photo.name,
         "weights": arguments.checkpoint.name,
         "repetitions": arguments.repeat,
@@ -199,6 +200,7 @@ def machine(threads: int) -> dict[str, Any]:
         "cpu": names[0] if names else platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "threads": threads,
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "system": platform.system(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -213,7 +215,7 @@ def markdown(result: dict[str, Any]) -> str:
         "",
         f"{on['cpu']}, {on['cores']} cores, {on['threads']} threads, {on['system']}, Python {on['python']}, torch "
         f"{on['torch']} ({on['capability']}); `{result['weights']}` in float32, `{result['photo']}`; medians of "
-        f"{result['repetitions']} rounds, the sides taking turns.",
+        f"{result['repetitions']} rounds, the sides taking turns; {busy(on['load'], on['cores'])}.",
         "",
     ]
     if package is None:
@@ -228,6 +230,13 @@ def markdown(result: dict[str, Any]) -> str:
             cells += ["", ""] if theirs is None else [shown(what, theirs), f"{theirs / ours:.1f}x"]
         lines.append(f"| {what} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def busy(load: float | None, cores: int) -> str:
+    """How busy the machine was before the run: times of a busy one are too long, and ratios blurred."""
+    if load is None:
+        return "load unknown"
+    return f"load {load:g} before the run" + (" (busy: repeat it on a quiet machine)" if load > cores / 2 else "")
 
 
 def shown(what: str, value: float) -> str:
