@@ -1,0 +1,21 @@
+"""How good the answers are: protocols, metrics and their intervals.
+
+Each protocol is a module that can be run: `python -m segany.evaluate.mask_prompts`.
+"""
+
+from segany.evaluate.intervals import Interval, mean_interval
+from segany.evaluate.objects import TrueObject, coco_objects, mask_folder_objects, stratified, volume_objects
+from segany.evaluate.roughening import ROUGHENINGS, Roughening, rough_mask
+
+__all__ = [
+    "ROUGHENINGS",
+    "Interval",
+    "Roughening",
+    "TrueObject",
+    "coco_objects",
+    "mask_folder_objects",
+    "mean_interval",
+    "rough_mask",
+    "stratified",
+    "volume_objects",
+]
