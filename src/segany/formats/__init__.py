@@ -1,5 +1,5 @@
 """Annotation codecs, one module for each format: masks to files and back."""
 
-from segany.formats import sa1b
+from segany.formats import coco, label_map, sa1b
 
-__all__ = ["sa1b"]
+__all__ = ["coco", "label_map", "sa1b"]
