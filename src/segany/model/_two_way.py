@@ -1,13 +1,13 @@
 """The two-way transformer: tokens attend to the image, the image attends to the tokens (SAM paper, app. A)."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segany.model._layers import FeedForward
 
-__all__ = ["TwoWayOutput", "TwoWayTransformer"]
+__all__ = ["Attention", "TwoWayLayer", "TwoWayOutput", "TwoWayTransformer"]
 
 
 class TwoWayOutput(NamedTuple):
@@ -39,7 +39,9 @@ class Attention(nn.Module):
         return out
 
 
-class _Layer(nn.Module):
+class TwoWayLayer(nn.Module):
+    """Tokens attend to each other and to the image, then the image to them."""
+
     def __init__(self, dim: int, heads: int, mlp_dim: int, first: bool) -> None:
         super().__init__()
         self.first = first
@@ -53,6 +55,7 @@ class _Layer(nn.Module):
         self.cross_attn_image_to_token = Attention(dim, heads, dim // 2)
 
     def forward(self, tokens: Tensor, keys: Tensor, prompt: Tensor, position: Tensor) -> TwoWayOutput:
+        """Tokens [P, T, E], cells [P or 1, N, E], the prompt's tokens as they came, the cells' positions."""
         if self.first:
             # The tokens are still the prompt itself: no second copy of it is added, and no residual.
             tokens = self.self_attn(tokens, tokens, tokens)
@@ -72,9 +75,14 @@ class TwoWayTransformer(nn.Module):
 
     def __init__(self, dim: int, depth: int, heads: int, mlp_dim: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(_Layer(dim, heads, mlp_dim, first=index == 0) for index in range(depth))
+        self.layers = nn.ModuleList(TwoWayLayer(dim, heads, mlp_dim, first=index == 0) for index in range(depth))
         self.final_attn_token_to_image = Attention(dim, heads, dim // 2)
         self.norm_final_attn = nn.LayerNorm(dim)
+
+    @property
+    def two_way_layers(self) -> list[TwoWayLayer]:
+        """The layers, in order."""
+        return [cast(TwoWayLayer, layer) for layer in self.layers]
 
     def forward(self, prompt: Tensor, keys: Tensor, position: Tensor) -> TwoWayOutput:
         """Let tokens and image attend to each other.

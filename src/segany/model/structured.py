@@ -6,15 +6,14 @@ the cells has a low rank, and the cells themselves need never be formed:
     cells after layer 1 = (X + M' A) r1 g1 + b1              A: [J, N] attention weights, M: [J, E], J = heads x T
     cells after layer 2 = (r1 XG + b + W' Z) r2 g2 + b2      Z = [r1 A; B]: [2 J, N], W: [2 J, E]
 
-X and XG belong to the image; A, B, M and W to the prompt; r1 and r2 are the layer norms' 1 / sigma, quadratic forms in A
-and Z once every vector is centred. What reads the cells next (keys, values, queries, the first transposed
+X and XG belong to the image; A, B, M and W to the prompt; r1 and r2 are the layer norms' 1 / sigma, quadratic forms in
+A and Z once every vector is centred. What reads the cells next (keys, values, queries, the first transposed
 convolution) is linear, so it is a projection of X or XG, made once for the image, plus a small product with A or Z.
 Masks are drawn only for the prompts and the outputs that are asked for. Nothing is approximated.
 
 Cells (N) are the last axis wherever possible: every product is then a short matrix times a long one.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -23,7 +22,7 @@ from torch.nn import functional as F
 
 from segany.model._structured_constants import Constants, centred
 from segany.model._two_way import Attention
-from segany.model.mask_decoder import MaskDecoder
+from segany.model.mask_decoder import MaskDecoder, in_place
 
 __all__ = ["ScoredPrompts", "SharedProjections", "StructuredDecoder"]
 
@@ -94,24 +93,25 @@ class StructuredDecoder(nn.Module):
     The decoder's own modules run the tokens, in float32. The image's side runs in the chosen precision.
     """
 
-    def __init__(self, decoder: MaskDecoder, dense_pe: Tensor, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, decoder: MaskDecoder, dense_pe: Tensor, no_mask: Tensor, dtype: torch.dtype) -> None:
         """Derive the constants; a later change of the decoder's parameters is not seen.
 
         Args:
             decoder: In float32 (or float64); its modules are shared, not copied.
             dense_pe: [1, E, S, S] of `PromptEncoder.dense_pe`.
+            no_mask: [E], the dense embedding of prompts without a mask.
             dtype: Precision of the image's side.
         """
         super().__init__()
         self.decoder = decoder
-        self.constants = Constants(decoder, dense_pe, dtype)
+        self.constants = Constants(decoder, dense_pe, no_mask, dtype)
         self.dtype = dtype
         self.heads = decoder.transformer.final_attn_token_to_image.heads
 
     @staticmethod
     def supports(decoder: MaskDecoder) -> bool:
         """Whether the decoder has the two layers that the algebra is written for."""
-        return len(decoder.transformer.layers) == 2
+        return len(decoder.transformer.two_way_layers) == 2
 
     def prepare(self, embedding: Tensor) -> SharedProjections:
         """Project the image once for all its prompts.
@@ -121,14 +121,14 @@ class StructuredDecoder(nn.Module):
         """
         c = self.constants
         cells = embedding.flatten(2)[0].T.to(c.position) + c.no_mask
-        x = centred(cells + c.out_bias1)
-        xg = centred(x * c.gain1)
+        x = centred(cells + c.image_out_bias1)
+        xg = centred(x * c.gain)
         placed = cells + c.position
-        norms = [x.square().mean(1) + c.eps1, xg.square().mean(1), xg @ c.shift * (2 / xg.shape[1])]
+        norms = [x.square().mean(1) + c.eps, xg.square().mean(1), xg @ c.shift * (2 / xg.shape[1])]
         return SharedProjections(
             keys1=self._rows(placed, c.image_keys1),
-            values1=self._columns(cells, c.image_values1, c.bias_values1),
-            queries1=self._rows(placed, c.image_queries1, c.bias_queries1),
+            values1=self._columns(cells, c.image_values1, c.image_bias_values1),
+            queries1=self._rows(placed, c.image_queries1, c.image_bias_queries1),
             cross1=self._rows(x, c.image_cross1),
             keys2=self._rows(x, c.image_keys2),
             values2=self._columns(x, c.image_values2),
@@ -171,9 +171,9 @@ class StructuredDecoder(nn.Module):
         r1, r2 = r.to(dtype).unsqueeze(-1).unbind(1)
         own = torch.matmul(z.transpose(1, 2), F.linear(w, c.upscale).to(dtype))
         x = (own + r1 * upscaled + c.upscale_shift) * r2 + c.upscale_bias
-        norm = self.decoder.output_upscaling[1]
-        x = x.unflatten(-1, (4, norm.normalized_shape[0]))
-        x = F.layer_norm(x, norm.normalized_shape, c.upscale_gain, c.upscale_offset, norm.eps)
+        norm = self.decoder.output_upscaling.norm
+        x = torch.unflatten(x, -1, (4, -1))
+        x = F.layer_norm(x, [*norm.normalized_shape], c.upscale_gain, c.upscale_offset, norm.eps)
         x = F.gelu(F.linear(F.gelu(x), c.second_weight, c.second_bias))
         # [P, cell, first 2x2, second 2x2 x channels] -> [P, pixel, channels]
         x = x.reshape(x.shape[0], -1, hyper.shape[2])
@@ -181,16 +181,18 @@ class StructuredDecoder(nn.Module):
 
     def _rows(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """[N, E] -> [H, d, N]."""
-        return F.linear(x, weight, bias).T.unflatten(0, (-1, self.constants.head_dim)).to(self.dtype).contiguous()
+        return (
+            torch.unflatten(F.linear(x, weight, bias).T, 0, (-1, self.constants.head_dim)).to(self.dtype).contiguous()
+        )
 
     def _columns(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """[N, E] -> [H, N, d]."""
-        y = F.linear(x, weight, bias).unflatten(1, (-1, self.constants.head_dim))
+        y = torch.unflatten(F.linear(x, weight, bias), 1, (-1, self.constants.head_dim))
         return y.transpose(0, 1).to(self.dtype).contiguous()
 
     def _heads(self, x: Tensor) -> Tensor:
         """[P, T, H d] -> [P, H, T, d]."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return torch.unflatten(x, -1, (self.heads, -1)).transpose(1, 2)
 
     def _over(self, rows: Tensor, image: Tensor) -> Tensor:
         """[P, H, T, d] by [H, d, N] -> [P, H T, N]."""
@@ -203,7 +205,7 @@ class StructuredDecoder(nn.Module):
     def _gather(self, weights: Tensor, rows: Tensor, basis: Tensor, values: Tensor) -> Tensor:
         """Sum the prompt's part of the cells by attention weights and read its values: [P, H, T, d]."""
         sums = torch.matmul(weights, rows.transpose(1, 2)).to(basis.dtype)
-        return torch.matmul(torch.matmul(sums, basis).unflatten(1, (self.heads, -1)), values.transpose(1, 2))
+        return torch.matmul(torch.unflatten(torch.matmul(sums, basis), 1, (self.heads, -1)), values.transpose(1, 2))
 
     def _answer(self, attention: Attention, out: Tensor) -> Tensor:
         """[P, H, T, d] -> [P, T, E]."""
@@ -212,14 +214,14 @@ class StructuredDecoder(nn.Module):
 
     def _softmax_tokens(self, scores: Tensor) -> Tensor:
         """Over the tokens of each head: [P, H T, N]."""
-        return scores.unflatten(1, (self.heads, -1)).softmax(2).flatten(1, 2)
+        return torch.unflatten(scores, 1, (self.heads, -1)).softmax(2).flatten(1, 2)
 
     def _first_layer(self, shared: SharedProjections, tokens: Tensor) -> _FirstLayer:
-        c, layer = self.constants, self.decoder.transformer.layers[0]
+        c, layer = self.constants, self.decoder.transformer.two_way_layers[0]
         x = layer.norm1(layer.self_attn(tokens, tokens, tokens))
         reading, writing = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
         scores = self._over(self._heads(reading.q_proj(x + tokens)) * c.scale, shared.keys1)
-        weights = scores.softmax(-1).unflatten(1, (self.heads, -1))
+        weights = torch.unflatten(scores.softmax(-1), 1, (self.heads, -1))
         x = layer.norm2(x + self._answer(reading, torch.matmul(weights, shared.values1).to(x.dtype)))
         x = layer.norm3(x + layer.mlp(x))
         values = self._heads(writing.v_proj(x))
@@ -234,7 +236,7 @@ class StructuredDecoder(nn.Module):
         self, shared: SharedProjections, tokens: Tensor, first: _FirstLayer
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Tokens [P, T, E], Z, W and 1 / sigma after layer 2."""
-        c, layer = self.constants, self.decoder.transformer.layers[1]
+        c, layer = self.constants, self.decoder.transformer.two_way_layers[1]
         reading, writing = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
         x, a, m, r = first.tokens, first.a, first.m, first.r.to(self.dtype)
         placed = x + tokens
@@ -246,7 +248,7 @@ class StructuredDecoder(nn.Module):
 
         queries = self._heads(reading.q_proj(x + tokens)) * c.scale
         weights = scores(queries, c.keys2, shared.keys2, c.position_keys2).softmax(-1) * r
-        of_image = torch.matmul(weights.unflatten(1, (self.heads, -1)), shared.values2).to(x.dtype)
+        of_image = torch.matmul(torch.unflatten(weights, 1, (self.heads, -1)), shared.values2).to(x.dtype)
         out = of_image + self._gather(weights, a, m, c.values2) + c.bias_values2
         x = layer.norm2(x + self._answer(reading, out))
         x = layer.norm3(x + layer.mlp(x))
@@ -275,15 +277,9 @@ class StructuredDecoder(nn.Module):
         shift = (queries * c.shift_keys3).sum(-1).flatten(1).unsqueeze(-1).to(self.dtype)
         scores = outer * (self._times(own, z) + inner * self._over(queries, shared.keys3) + shift)
         weights = (scores + self._over(queries, c.position_keys3)).softmax(-1) * outer
-        of_image = torch.matmul((weights * inner).unflatten(1, (self.heads, -1)), shared.values3).to(placed.dtype)
-        share = weights.sum(-1, dtype=placed.dtype).unflatten(1, (self.heads, -1)).unsqueeze(-1)
+        of_image = torch.matmul(torch.unflatten((weights * inner), 1, (self.heads, -1)), shared.values3).to(
+            placed.dtype
+        )
+        share = torch.unflatten(weights.sum(-1, dtype=placed.dtype), 1, (self.heads, -1)).unsqueeze(-1)
         out = of_image + self._gather(weights, z, w, c.values3) + share * c.shift_values3 + c.bias_values3
         return self._answer(attention, out)
-
-
-def in_place(pixels: Tensor) -> Tensor:
-    """Put logits [P, k, N 16], cell by cell, in their places: [P, k, 4 S, 4 S]."""
-    side = math.isqrt(pixels.shape[2] // 16)
-    # k, cell y, cell x, first y, first x, second y, second x -> k, y, x
-    grid = pixels.reshape(pixels.shape[0], -1, side, side, 2, 2, 2, 2).permute(0, 1, 2, 4, 6, 3, 5, 7)
-    return grid.reshape(pixels.shape[0], -1, 4 * side, 4 * side)

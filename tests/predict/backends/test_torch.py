@@ -185,5 +185,5 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_precision_is_refused() -> None:
-    with pytest.raises(DeviceError, match=re.escape("precision must be auto, float32 or bfloat16, got 'half'.")):
+    with pytest.raises(DeviceError, match=re.escape("precision must be auto, float32, mixed, bfloat16, got 'half'.")):
         TorchBackend(model(), device="cpu", precision="half")

@@ -1,7 +1,7 @@
 """The torch backend: CPU, CUDA and MPS, float32 or bfloat16."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -12,63 +12,85 @@ from segany.errors import DeviceError, EmbeddingError
 from segany.model.checkpoint import model_digest
 from segany.model.preprocess import normalize_image
 from segany.model.sam import Sam
+from segany.model.structured import SharedProjections
+from segany.predict.backends._torch_decoder import ScoredGroup, TorchDecoder
 from segany.predict.backends.base import Features, Scored
 from segany.schema import PromptBatch
 
 __all__ = ["TorchBackend", "choose_device"]
 
-# Prompts in one decoder call. Each holds 4096 x 256 keys; small groups stay in a CPU's cache.
+# Prompts in one decoder call: small groups stay in a CPU's cache, large ones keep a GPU busy.
 _GROUP = {"cpu": 4, "mps": 16, "cuda": 64}
+# Prompts whose masks are drawn in one call, likewise.
+_DRAWN = {"cpu": 1, "mps": 4, "cuda": 16}
+
+# Of the image encoder and of the work on the image's cells in the decoder. Tokens and prompts are always float32.
+_PRECISIONS = {
+    "float32": (torch.float32, torch.float32),
+    "mixed": (torch.float32, torch.bfloat16),
+    "bfloat16": (torch.bfloat16, torch.bfloat16),
+}
 
 
-@dataclass(frozen=True, eq=False)
 class TorchFeatures:
-    """The image embedding as the encoder left it.
+    """The image embedding as the encoder left it, and what prompts share, projected when it is first asked for.
 
     Attributes:
         embedding: [1, 256, s, s], the backend's dtype and device.
     """
 
-    embedding: torch.Tensor
+    def __init__(self, embedding: torch.Tensor, decoder: TorchDecoder) -> None:
+        """Take an embedding of the encoder that belongs to the decoder."""
+        self.embedding = embedding
+        self._decoder = decoder
+
+    @cached_property
+    def shared(self) -> SharedProjections | None:
+        """As `TorchDecoder.prepare`; under two threads it may be made twice, to the same end."""
+        with torch.inference_mode():
+            return self._decoder.prepare(self.embedding)
 
     def to_numpy(self) -> Mapping[str, NDArray[Any]]:
-        """The embedding as [1, 256, s, s] float32, which holds every bfloat16 exactly."""
+        """The embedding as [1, 256, s, s] float32, which holds every bfloat16 exactly; the rest follows from it."""
         return {"embedding": self.embedding.float().cpu().numpy()}
-
-
-@dataclass(frozen=True, eq=False)
-class _ScoredGroup:
-    mask_tokens: torch.Tensor
-    keys: torch.Tensor
 
 
 class TorchBackend:
     """Runs a `Sam` in eager torch. See `Backend` for the methods."""
 
-    def __init__(self, model: Sam, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self, model: Sam, device: str = "auto", precision: str = "auto", *, threads: int | None = None
+    ) -> None:
         """Move the model to the device and precision.
 
         Args:
             model: The model; it belongs to the backend from now on.
             device: "auto" (CUDA, then MPS, then CPU), "cpu", "cuda", "cuda:1" or "mps".
-            precision: "float32", "bfloat16", or "auto", which is float32 so that every device gives one answer.
+            precision: "float32", "bfloat16", "mixed" (encoder in float32, decoder in bfloat16), or "auto", which is
+                float32 so that every device gives one answer.
+            threads: CPU threads for all of torch, or None for its own choice.
 
         Raises:
             DeviceError: This machine does not have the device, or the device not the precision.
         """
         self._device = choose_device(device)
-        self._dtype = _choose_dtype(precision, self._device)
+        precision = _check_precision(precision, self._device)
+        self._dtype, decoder_dtype = _PRECISIONS[precision]
+        if threads is not None:
+            torch.set_num_threads(threads)
         self.config = model.config
         self.model_digest = model_digest(model)
-        self.key = f"torch/{torch.__version__}/{self._device.type}/{str(self._dtype).removeprefix('torch.')}"
+        self.key = f"torch/{torch.__version__}/{self._device.type}/{precision}"
         self.encode_batch = 1 if self._device.type == "cpu" else 8
         self.score_batch = _GROUP[self._device.type] * 4
-        self._group = _GROUP[self._device.type]
         self._model = model.eval().requires_grad_(False).to(self._device)
-        # Random Fourier features need fp32: bfloat16 has 8 bits for an angle of many turns.
+        # Bfloat16 has 8 bits for an angle of many turns: prompts, and all that is small, stay float32.
+        self._model.prompt_encoder.float()
+        self._model.mask_decoder.float()
         self._model.image_encoder.to(self._dtype)
-        self._model.mask_decoder.to(self._dtype)
         self._model.fuse()
+        with torch.inference_mode():
+            self._decoder = TorchDecoder(self._model, decoder_dtype)
 
     @torch.inference_mode()
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
@@ -77,25 +99,19 @@ class TorchBackend:
         pixels = torch.from_numpy(np.stack(arrays)).to(self._device, self._dtype)
         embeddings = self._model.image_encoder(pixels)
         # Copied, so that keeping one image's features does not keep the whole batch.
-        return [TorchFeatures(_own(embedding[None].clone())) for embedding in embeddings]
+        return [self._features(embedding[None].clone()) for embedding in embeddings]
 
     @torch.inference_mode()
     def score(self, features: Features, batch: PromptBatch) -> Scored:
         """See `Backend.score`."""
-        embedding = cast(TorchFeatures, features).embedding
-        encoder, decoder = self._model.prompt_encoder, self._model.mask_decoder
-        dense_pe = encoder.dense_pe().to(self._dtype)
+        own = cast(TorchFeatures, features)
         scores = np.empty((len(batch), 4), dtype=np.float32)
-        state: dict[int, tuple[_ScoredGroup, int]] = {}
-        for group in batch.groups(self._group):
-            coords = torch.from_numpy(group.coords).to(self._device)
-            labels = torch.from_numpy(group.labels).to(self._device)
+        state: dict[int, tuple[ScoredGroup, int]] = {}
+        for group in batch.groups(_GROUP[self._device.type]):
+            coords, labels = (torch.from_numpy(array).to(self._device) for array in (group.coords, group.labels))
             logits = None if group.mask_logits is None else torch.from_numpy(group.mask_logits).to(self._device)
-            sparse = encoder.sparse(coords, labels).to(self._dtype)
-            dense = encoder.dense(logits).to(self._dtype)
-            mask_tokens, keys, iou = decoder.tokens(embedding, dense_pe, sparse, dense)
-            scores[group.indices] = iou.float().cpu().numpy()
-            scored = _ScoredGroup(mask_tokens, keys)
+            scored = self._decoder.score(own.embedding, lambda: own.shared, coords, labels, logits)
+            scores[group.indices] = scored.iou_predictions.float().cpu().numpy()
             state.update({int(prompt): (scored, row) for row, prompt in enumerate(group.indices)})
         return Scored(scores, state)
 
@@ -104,13 +120,26 @@ class TorchBackend:
         """See `Backend.low_res`."""
         side = self.config.low_res_side
         logits = np.empty((len(index), side, side), dtype=np.float32)
-        for prompt in np.unique(index[:, 0]):
-            rows = np.flatnonzero(index[:, 0] == prompt)
-            group, row = scored.state[int(prompt)]
-            wanted = torch.from_numpy(index[rows, 1]).to(self._device)
-            masks = self._model.mask_decoder.masks(group.mask_tokens[row : row + 1], group.keys[row : row + 1], wanted)
-            logits[rows] = masks[0].float().cpu().numpy()
+        prompts = [int(prompt) for prompt in np.unique(index[:, 0])]
+        groups = {id(group): group for group, _ in map(scored.state.__getitem__, prompts)}
+        for key, group in groups.items():
+            members = [prompt for prompt in prompts if id(scored.state[prompt][0]) == key]
+            for start in range(0, len(members), _DRAWN[self._device.type]):
+                part = members[start : start + _DRAWN[self._device.type]]
+                places = [np.flatnonzero(index[:, 0] == prompt) for prompt in part]
+                # Prompts of which fewer masks are wanted draw some in vain, so that all go in one call.
+                wanted = np.zeros((len(part), max(map(len, places))), dtype=np.int64)
+                for row, place in enumerate(places):
+                    wanted[row, : len(place)] = index[place, 1]
+                rows = torch.tensor([scored.state[prompt][1] for prompt in part], device=self._device)
+                masks = group.draw(rows, torch.from_numpy(wanted).to(self._device)).float().cpu().numpy()
+                for row, place in enumerate(places):
+                    logits[place] = masks[row, : len(place)]
         return logits
+
+    def _features(self, embedding: torch.Tensor) -> TorchFeatures:
+        # One memory order, just computed or read from a file: the order of sums follows it, to the last bit.
+        return TorchFeatures(embedding.contiguous(memory_format=torch.channels_last), self._decoder)
 
     def features_from_numpy(self, arrays: Mapping[str, NDArray[Any]]) -> Features:
         """See `Backend.features_from_numpy`."""
@@ -122,12 +151,7 @@ class TorchBackend:
                 f"{self.config.name} needs an embedding [1, {self.config.embed_dim}, {side}, {side}], got {shape}; "
                 "embed the image again."
             )
-        return TorchFeatures(_own(torch.from_numpy(np.array(embedding)).to(self._device, self._dtype)))
-
-
-def _own(embedding: torch.Tensor) -> torch.Tensor:
-    # One memory order, whether it was just computed or read from a file: the order of sums follows it, to the last bit.
-    return embedding.contiguous(memory_format=torch.channels_last)
+        return self._features(torch.from_numpy(np.array(embedding)).to(self._device, self._dtype))
 
 
 def choose_device(device: str) -> torch.device:
@@ -153,11 +177,11 @@ def choose_device(device: str) -> torch.device:
     return chosen
 
 
-def _choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+def _check_precision(precision: str, device: torch.device) -> str:
     if precision in ("auto", "float32"):
-        return torch.float32
-    if precision != "bfloat16":
-        raise DeviceError(f"precision must be auto, float32 or bfloat16, got {precision!r}.")
+        return "float32"
+    if precision not in _PRECISIONS:
+        raise DeviceError(f"precision must be auto, {', '.join(_PRECISIONS)}, got {precision!r}.")
     if device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise DeviceError("this GPU does not compute in bfloat16; use --precision float32.")
-    return torch.bfloat16
+    return precision
