@@ -18,6 +18,11 @@ from segany.schema import Annotation, ImageInfo, Record
 
 __all__ = ["CropProposals", "Proposals", "rank"]
 
+# Windows of fewer cells are soon enlarged, and no estimate is good for them.
+_SMALL_WINDOW = 1024
+# For the others: the estimate was off by at most 0.022 on 2,900 masks of two photos.
+_STABILITY_SLACK = 0.04
+
 
 @dataclass(frozen=True, eq=False)
 class CropProposals:
@@ -154,7 +159,7 @@ class Proposals:
         passing = np.ones(len(crop.windows), dtype=np.bool_)
         if wanted.pred_iou_thresh > 0:
             passing &= crop.iou_predictions > wanted.pred_iou_thresh
-        return passing & (crop.stability >= wanted.stability_score_thresh - stability_slack(crop))
+        return passing & (crop.stability >= wanted.stability_score_thresh - _stability_slack(crop.windows))
 
     def _full(self, place: int, index: int) -> EnlargedMask:
         crop = self.crops[place]
@@ -180,11 +185,6 @@ class Proposals:
         )
 
 
-def stability_slack(crop: CropProposals) -> NDArray[np.float64]:
-    """How far below the threshold an estimated stability score may be for the mask to be looked at at full size."""
-    return np.full(len(crop.windows), 0.05)
-
-
 def rank(record: Record) -> Record:
     """Order masks by the mean of predicted IoU and stability, as proposals are ranked (SAM paper, app. D.4)."""
 
@@ -192,6 +192,12 @@ def rank(record: Record) -> Record:
         return -((annotation.predicted_iou or 0.0) + (annotation.stability_score or 0.0)) / 2
 
     return replace(record, annotations=tuple(sorted(record.annotations, key=score)))
+
+
+def _stability_slack(windows: Sequence[LogitWindow]) -> NDArray[np.float64]:
+    """How far below the threshold an estimated stability score may lie for the mask to be looked at at full size."""
+    cells = np.array([window.cells.size for window in windows])
+    return np.where(cells < _SMALL_WINDOW, 1.0, _STABILITY_SLACK)
 
 
 def _across_crops(found: Sequence[Annotation], threshold: float) -> list[Annotation]:
