@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 __all__ = ["Axis", "axis_of"]
 
 # Pixels in one block of the banded map: enough for a matrix product to be worth its call, few enough for the band to
-# stay narrow.
-_BLOCK = 64
+# stay narrow. With a handful of columns, calls cost more than what is multiplied.
+_BLOCK, _THIN_BLOCK = 64, 512
+_THIN = 8
 # Multiplications in one product: beyond 2**18 OpenBLAS wakes its threads, which costs more than it saves here.
 _PRODUCT = 2**18
 
@@ -33,7 +34,7 @@ class Axis:
         cell_shares: [2, 2, length] float32, of the cells.
         first: [length] int64, the first cell that a pixel reads; never falls from one pixel to the next.
         last: [length] int64, the last one.
-        blocks: For each `_BLOCK` pixels, the first cell that they read and [pixels, cells] float32 shares.
+        blocks: Pixels in a block -> for each block the first cell that it reads and [pixels, cells] float32 shares.
     """
 
     length: int
@@ -42,7 +43,7 @@ class Axis:
     cell_shares: Floats
     first: Integers
     last: Integers
-    blocks: tuple[tuple[int, Floats], ...]
+    blocks: dict[int, tuple[tuple[int, Floats], ...]]
 
     def reached(self, start: int, stop: int) -> tuple[int, int]:
         """Pixels, as a half-open range, that read any of the cells from `start` up to `stop`."""
@@ -71,11 +72,12 @@ class Axis:
         """
         pixels = np.empty((stop - start, cells.shape[1]), dtype=np.float32)
         end_cell = first_cell + len(cells)
-        for number in range(start // _BLOCK, -(-stop // _BLOCK)):
-            cell, shares = self.blocks[number]
-            top, bottom = max(start, number * _BLOCK), min(stop, (number + 1) * _BLOCK)
+        block = _THIN_BLOCK if cells.shape[1] <= _THIN else _BLOCK
+        for number in range(start // block, -(-stop // block)):
+            cell, shares = self.blocks[block][number]
+            top, bottom = max(start, number * block), min(stop, (number + 1) * block)
             low, high = max(cell, first_cell), min(cell + shares.shape[1], end_cell)
-            rows = shares[top - number * _BLOCK : bottom - number * _BLOCK, low - cell : high - cell]
+            rows = shares[top - number * block : bottom - number * block, low - cell : high - cell]
             source, target = cells[low - first_cell : high - first_cell], pixels[top - start : bottom - start]
             columns = max(1, _PRODUCT // max(1, rows.size))
             for left in range(0, cells.shape[1], columns):
@@ -100,14 +102,17 @@ def axis_of(length: int, model_length: int, padded_length: int, cells: int) -> A
     read, cell_shares = flat.reshape(2, 2, length).swapaxes(0, 1), flat_shares.reshape(2, 2, length).swapaxes(0, 1)
     first, last = read.min(axis=(0, 1)), read.max(axis=(0, 1))
     products = shares[:, None].astype(np.float64) * cell_shares
-    blocks = []
-    for start in range(0, length, _BLOCK):
-        pixels = slice(start, min(start + _BLOCK, length))
-        left = int(first[start])
-        matrix = np.zeros((pixels.stop - start, int(last[pixels.stop - 1]) + 1 - left))
-        np.add.at(matrix, (np.arange(pixels.stop - start), read[..., pixels] - left), products[..., pixels])
-        blocks.append((left, matrix.astype(np.float32)))
-    return Axis(length, read, shares, cell_shares, first, last, tuple(blocks))
+    blocks = {}
+    for block in (_BLOCK, _THIN_BLOCK):
+        parts = []
+        for start in range(0, length, block):
+            pixels = slice(start, min(start + block, length))
+            left = int(first[start])
+            matrix = np.zeros((pixels.stop - start, int(last[pixels.stop - 1]) + 1 - left))
+            np.add.at(matrix, (np.arange(pixels.stop - start), read[..., pixels] - left), products[..., pixels])
+            parts.append((left, matrix.astype(np.float32)))
+        blocks[block] = tuple(parts)
+    return Axis(length, read, shares, cell_shares, first, last, blocks)
 
 
 def _bilinear(position: Integers, length: int, source_length: int) -> tuple[Integers, Floats]:
