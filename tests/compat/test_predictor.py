@@ -133,6 +133,23 @@ def test_logits_go_back_in(predictor: SamPredictor) -> None:
     assert not np.allclose(scores, again, atol=1e-7)
 
 
+def test_parameters_tuned_between_two_images_count(photo: NDArray[np.uint8]) -> None:
+    torch.manual_seed(1)
+    sam = Sam(Model(TINY).eval())
+    predictor = SamPredictor(sam)
+    predictor.set_image(photo)
+    before = predictor.get_image_embedding()
+    with torch.no_grad():
+        for parameter in sam.image_encoder.parameters():
+            parameter.mul_(1.1)
+        resized = torch.from_numpy(predictor.transform.apply_image(photo)).permute(2, 0, 1)
+        wanted = sam.image_encoder(sam.preprocess(resized)[None])
+    predictor.set_image(photo)
+    after = predictor.get_image_embedding()
+    torch.testing.assert_close(after, wanted, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(before, after, atol=1e-3)
+
+
 def test_features_can_be_put_back(predictor: SamPredictor, sam: Sam) -> None:
     # Scripts cache embeddings by reading and writing these attributes.
     other = SamPredictor(sam)

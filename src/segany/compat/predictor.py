@@ -11,6 +11,7 @@ from torch import Tensor
 from segany.compat.sam import Sam
 from segany.compat.transforms import ResizeLongestSide
 from segany.errors import ConfigError, ImageError, InputError, PromptError
+from segany.model.tiny_vit import TinyViT
 
 __all__ = ["ImageNotSetError", "SamPredictor"]
 
@@ -92,8 +93,20 @@ class SamPredictor:
         height, width = original_image_size
         self.original_size = (int(height), int(width))
         self.input_size = (shape[2], shape[3])
-        self.features = self.model.image_encoder(self.model.preprocess(transformed_image))
+        self.features = self._encode(self.model.preprocess(transformed_image))
         self.is_image_set = True
+
+    def _encode(self, pixels: Tensor) -> Tensor:
+        encoder = self.model.image_encoder
+        if not isinstance(encoder, TinyViT) or encoder.training:
+            return self.model.image_encoder(pixels)  # type: ignore[no-any-return]
+        # Folded for this image only: it costs milliseconds, and a script may tune the parameters before the next.
+        encoder.fuse()
+        try:
+            features: Tensor = encoder(pixels)
+            return features
+        finally:
+            encoder.unfuse()
 
     def predict(
         self,
