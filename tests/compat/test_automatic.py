@@ -1,4 +1,6 @@
 import inspect
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from segany import model, weights
+from segany import model, open_image, weights
 from segany.compat import Sam, SamAutomaticMaskGenerator, sam_model_registry
 from segany.errors import ConfigError, ImageError
 from segany.masks import RLE
@@ -27,6 +29,10 @@ def picture() -> NDArray[np.uint8]:
     y, x = np.mgrid[:120, :200]
     image[np.hypot(y - 60, x - 145) < 35] = [20, 60, 180]
     return image
+
+
+# What the reference implementation answered, with its own code, for a photo of segany's samples.
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "automatic" / "chelsea.json").read_text(encoding="utf-8"))
 
 
 def masks_of(sam: Sam, picture: NDArray[np.uint8], **settings: Any) -> list[dict[str, Any]]:
@@ -87,6 +93,23 @@ def test_both_shapes_are_found_in_every_output_mode(sam: Sam, picture: NDArray[n
         assert {k: v for k, v in one.items() if k != "segmentation"} == {
             k: v for k, v in two.items() if k != "segmentation"
         }
+
+
+@pytest.mark.parametrize("run", GOLDEN["runs"], ids=["grid", "crops and clean-up"])
+def test_the_answer_is_the_references(sam: Sam, run: dict[str, Any]) -> None:
+    image = open_image(weights.sample(GOLDEN["photo"])).pixels
+    found = masks_of(sam, image, output_mode="coco_rle", **run["settings"])
+    # Masks of equal rank, those of several crops, come in no order that could be relied on.
+    wanted, found = (sorted(masks, key=lambda one: one["predicted_iou"]) for masks in (run["masks"], found))
+    assert len(found) == len(wanted)
+    for one, other in zip(found, wanted, strict=True):
+        assert one["bbox"] == other["bbox"]
+        assert one["point_coords"] == other["point_coords"]
+        assert one["crop_box"] == other["crop_box"]
+        assert one["area"] == pytest.approx(other["area"], abs=3)
+        assert one["predicted_iou"] == pytest.approx(other["predicted_iou"], abs=1e-4)
+        assert one["stability_score"] == pytest.approx(other["stability_score"], abs=1e-3)
+        assert RLE.from_coco(one["segmentation"]).iou(RLE.from_coco(other["segmentation"])) > 0.998
 
 
 def test_own_grids_and_crops(sam: Sam, picture: NDArray[np.uint8]) -> None:
