@@ -45,7 +45,7 @@ def hill(centre: tuple[float, ...], mask: int) -> NDArray[np.float32]:
     middle = (np.array(centre) // 48 + rng.uniform(0.2, 0.8, 2)) * 48 + own.normal(0, 1, 2)
     radius = np.array([rng.uniform(4, 60), rng.uniform(4, 60)]) * own.uniform(0.9, 1.1, 2)
     height = own.uniform(2, 30) * (1 - np.hypot((x - middle[0]) / radius[0], (y - middle[1]) / radius[1]))
-    return np.maximum(height + own.normal(0, 0.3, (256, 256)), -20).astype(np.float32)
+    return np.asarray(np.maximum(height + own.normal(0, 0.3, (256, 256)), -20), dtype=np.float32)
 
 
 @pytest.fixture

@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from segany.geometry import Frame, Size
 from segany.masks import LogitWindow, upscale_logits
 from segany.predict.automatic._measure import measure
 
 
-def box_of(mask: np.ndarray) -> tuple[int, ...]:  # type: ignore[type-arg]
+def box_of(mask: NDArray[np.bool_]) -> tuple[int, ...]:
     y, x = np.nonzero(mask)
     return (int(x.min()), int(y.min()), int(x.max()), int(y.max()))
 

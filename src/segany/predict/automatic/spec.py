@@ -1,0 +1,133 @@
+"""EverythingSpec: how to find everything in an image, as a value that can be sent to another process."""
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from segany import weights
+from segany.errors import ConfigError, DigestError
+from segany.predict.automatic._clicks import Progress
+from segany.predict.automatic._stages import StageClock, TimedPredictor
+from segany.predict.automatic.generator import AutomaticMaskGenerator
+from segany.predict.automatic.settings import GridSettings, Thresholds
+from segany.predict.backends.base import Backend
+from segany.predict.cache import EmbeddingCache
+from segany.predict.load import load_backend
+from segany.schema import Image, Record
+
+__all__ = ["MODES", "EverythingSpec"]
+
+MODES = ("full",)
+
+
+@dataclass(frozen=True, eq=False)
+class EverythingSpec:
+    """Everything that decides which masks are found; it can be pickled.
+
+    Attributes:
+        model: A name of the weights registry, or a checkpoint file.
+        model_digest: Digest of the model's parameters; whoever loads another model under that name says so. Empty
+            until `resolved`.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        precision: "auto", "float32" or "bfloat16".
+        mode: One of `MODES`.
+        grid: Where to click.
+        thresholds: What to keep.
+        max_seconds: Stop clicking in an image after this time, or None.
+        max_pixels: Largest image that is read whole, or None for `Settings.max_pixels`.
+        use_cache: Look for embeddings in the cache, and keep them there.
+    """
+
+    model: str = "mobile_sam"
+    model_digest: str = ""
+    device: str = "auto"
+    precision: str = "auto"
+    mode: str = "full"
+    grid: GridSettings = field(default_factory=GridSettings)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    max_seconds: float | None = None
+    max_pixels: int | None = None
+    use_cache: bool = True
+
+    def __post_init__(self) -> None:
+        """Check mode and limits."""
+        if self.mode not in MODES:
+            raise ConfigError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}.")
+        if self.max_seconds is not None and not self.max_seconds > 0:
+            raise ConfigError(f"max_seconds must be above 0, got {self.max_seconds:g}.")
+        # A threshold below the floor would ask for masks that were never kept.
+        floor = min(self.grid.floor, self.thresholds.pred_iou_thresh)
+        object.__setattr__(self, "grid", replace(self.grid, floor=floor))
+
+    def resolved(self, progress: weights.Progress | None = None) -> "EverythingSpec":
+        """The same with the digest of the model as it is here, which is loaded for it.
+
+        Args:
+            progress: Told how far weights are fetched, as in `load_backend`.
+
+        Raises:
+            WeightsError: As `backend`.
+            DeviceError: As `backend`.
+        """
+        return replace(self, model_digest=self.backend(progress).model_digest)
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the answer, as JSON values: not the device, nor what the model is called."""
+        grid: dict[str, Any] = {one.name: getattr(self.grid, one.name) for one in fields(self.grid)}
+        if self.grid.point_grids is not None:
+            grid["point_grids"] = [clicks.tolist() for clicks in self.grid.point_grids]
+        # How many clicks are decoded at once is a matter of speed.
+        del grid["points_per_batch"]
+        thresholds = {one.name: getattr(self.thresholds, one.name) for one in fields(self.thresholds)}
+        return {
+            "mode": self.mode,
+            "model_digest": self.model_digest,
+            "precision": self.precision,
+            **grid,
+            **thresholds,
+            "max_seconds": self.max_seconds,
+        }
+
+    def backend(self, progress: weights.Progress | None = None) -> Backend:
+        """The model, loaded once for each process.
+
+        Args:
+            progress: As in `resolved`.
+
+        Raises:
+            WeightsError: The weights cannot be had, or are not those of `model_digest`.
+            DeviceError: This machine does not have the device or precision.
+        """
+        backend = _load((self.model, self.device, self.precision), progress)
+        if self.model_digest and backend.model_digest != self.model_digest:
+            raise DigestError(
+                f"{self.model} is another model here: its parameters have the digest {backend.model_digest[:12]}, not "
+                f"{self.model_digest[:12]}; use the same weights everywhere."
+            )
+        return backend
+
+    def record(self, image: Image, clock: StageClock, progress: Progress | None = None) -> Record:
+        """Find everything in an image.
+
+        Args:
+            image: The image.
+            clock: Counts the stages embed, click and select.
+            progress: As in `AutomaticMaskGenerator.propose`.
+        """
+        predictor = TimedPredictor(self.backend(), EmbeddingCache.default() if self.use_cache else None, clock)
+        generator = AutomaticMaskGenerator(predictor, self.grid)
+        with clock.stage("click"):
+            proposals = generator.propose(image, progress=progress, max_seconds=self.max_seconds)
+        with clock.stage("select"):
+            return proposals.select(self.thresholds)
+
+
+# The one model that this process works with.
+_loaded: dict[tuple[str, str, str], Backend] = {}
+
+
+def _load(key: tuple[str, str, str], progress: weights.Progress | None) -> Backend:
+    if key not in _loaded:
+        model, device, precision = key
+        _loaded.clear()
+        _loaded[key] = load_backend(model, device=device, precision=precision, progress=progress)
+    return _loaded[key]
