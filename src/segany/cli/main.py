@@ -7,13 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from segany import __version__
-from segany.cli import cache, demo, doctor, samples, segment, weights
+from segany.cli import cache, demo, doctor, everything, samples, segment, weights
 from segany.errors import SeganyError
 
 __all__ = ["app", "main"]
 
 # Click's base of all usage errors: typer carries a click of its own or uses the package, by its version.
 _ClickException: Any = typer.BadParameter.__mro__[2]
+
+_INTERRUPTED = 130
 
 app = typer.Typer(
     name="segany",
@@ -23,6 +25,7 @@ app = typer.Typer(
     help="Point at something in a picture and get its exact outline.",
 )
 app.command("segment")(segment.command)
+app.command("everything")(everything.command)
 app.command("demo")(demo.command)
 app.command("doctor")(doctor.command)
 app.add_typer(weights.app, name="weights")
@@ -57,12 +60,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(args=None if arguments is None else list(arguments), prog_name="segany", standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
-        print("stopped; nothing half-written was left. Run the same command again to go on.", file=sys.stderr)
-        return 130
+        code = _INTERRUPTED
     except _ClickException as error:
         error.show()
         return int(error.exit_code)
     except SeganyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    # Some versions of typer raise for Ctrl-C, others return this status.
+    if code == _INTERRUPTED:
+        print("stopped; nothing half-written was left. Run the same command again to go on.", file=sys.stderr)
     return code if isinstance(code, int) else 0
