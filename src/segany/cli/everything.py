@@ -22,7 +22,12 @@ __all__ = ["command"]
 def command(
     images: Annotated[list[str], typer.Argument(help="Photos, folders or patterns such as 'photos/*.jpg'.")],
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out"),
-    mode: Annotated[str, typer.Option(help="full: click on the whole grid.")] = "full",
+    mode: Annotated[
+        str,
+        typer.Option(
+            help="full: all masks; hierarchy: and which is a part of which; cover: no overlaps, every pixel in one."
+        ),
+    ] = "full",
     file_format: Annotated[
         str,
         typer.Option("--format", help="sa1b: records; coco: and one instances.json; png: and a label map each."),

@@ -128,6 +128,20 @@ def test_the_record_is_the_generators(spec: EverythingSpec, tmp_path: Path) -> N
     assert written == expected
 
 
+def test_modes_are_made_of_the_same_masks(spec: EverythingSpec, tmp_path: Path) -> None:
+    (item,) = photos(tmp_path / "in", "a")
+    records = {}
+    for mode in ("full", "hierarchy", "cover"):
+        made = replace(spec, mode=mode, thresholds=Thresholds(stability_score_thresh=0.5, box_nms_thresh=1))
+        run([item], made, ResultFolder(tmp_path / mode, made.settings()))
+        records[mode] = sa1b.read_record(tmp_path / mode / "a.json").annotations
+    full = {annotation.id: annotation.segmentation for annotation in records["full"]}
+    assert {annotation.id: annotation.segmentation for annotation in records["hierarchy"]} == full
+    layers = np.sum([annotation.segmentation.to_mask() for annotation in records["cover"]], axis=0)
+    assert (layers == 1).all()
+    assert {annotation.id for annotation in records["cover"]} <= full.keys()
+
+
 def test_a_bad_image_is_recorded_and_the_rest_goes_on(spec: EverythingSpec, tmp_path: Path) -> None:
     items = photos(tmp_path / "in", "a", "bad", "c")
     items[1].path.write_bytes(b"this is no picture")

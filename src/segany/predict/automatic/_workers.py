@@ -144,9 +144,7 @@ def _serve(connection: _Pipe, spec: EverythingSpec, sink: Sink, threads: int, st
 
 def _limit_threads(threads: int) -> None:
     """Share the machine: without it each worker would take every core."""
-    os.environ["SEGANY_THREADS"] = str(threads)
+    os.environ["SEGANY_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
     import cv2
-    import torch
 
     cv2.setNumThreads(threads)
-    torch.set_num_threads(threads)

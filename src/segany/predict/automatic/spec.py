@@ -5,9 +5,12 @@ from typing import Any
 
 from segany import weights
 from segany.errors import ConfigError, DigestError
+from segany.formats.label_map import record_from_label_map
 from segany.predict.automatic._clicks import Progress
 from segany.predict.automatic._stages import StageClock, TimedPredictor
+from segany.predict.automatic.cover import cover
 from segany.predict.automatic.generator import AutomaticMaskGenerator
+from segany.predict.automatic.hierarchy import link_parts
 from segany.predict.automatic.settings import GridSettings, Thresholds
 from segany.predict.backends.base import Backend
 from segany.predict.cache import EmbeddingCache
@@ -16,7 +19,9 @@ from segany.schema import Image, Record
 
 __all__ = ["MODES", "EverythingSpec"]
 
-MODES = ("full",)
+# full: every click of the grid. hierarchy: the same masks, each with the one that it is a part of. cover: of the same
+# masks what is seen when they are laid over each other, and every pixel belongs to one.
+MODES = ("full", "hierarchy", "cover")
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +123,21 @@ class EverythingSpec:
         with clock.stage("click"):
             proposals = generator.propose(image, progress=progress, max_seconds=self.max_seconds)
         with clock.stage("select"):
-            return proposals.select(self.thresholds)
+            record = proposals.select(self.thresholds)
+            if self.mode == "hierarchy":
+                return link_parts(record)
+            return _exclusive(record) if self.mode == "cover" else record
+
+
+def _exclusive(record: Record) -> Record:
+    """The masks of a cover, each cut to what is seen of it; ids and scores are those of the whole masks."""
+    laid = cover(record, fill=True)
+    seen = record_from_label_map(laid.labels, record.image).annotations
+    cut = [
+        replace(whole, segmentation=part.segmentation, box=part.box, area=part.area)
+        for whole, part in zip(laid.annotations, seen, strict=True)
+    ]
+    return replace(record, annotations=tuple(cut))
 
 
 # The one model that this process works with.
