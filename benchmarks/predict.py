@@ -44,12 +44,13 @@ FIRST, FIRST_CACHED = "process start to first mask", "the same, embedding cached
 OUR_FIRST = """
 import sys
 from segany import Predictor, Prompt
-predictor = Predictor(sys.argv[2], device="cpu")
+predictor = Predictor(sys.argv[2], device="cpu", precision=sys.argv[3])
 mask = predictor.predict(predictor.embed(sys.argv[1]), Prompt(points=[(10, 10)])).best().to_mask()
 """
 OUR_FIRST_CACHED = """
 import sys, segany
-mask = segany.segment(sys.argv[1], points=[(10, 10)], model=sys.argv[2], device="cpu").best().to_mask()
+photo, model, precision = sys.argv[1:]
+mask = segany.segment(photo, points=[(10, 10)], model=model, device="cpu", precision=precision).best().to_mask()
 """
 THEIR_FIRST = """
 import sys, numpy as np
@@ -67,7 +68,8 @@ class Side:
 
     def __init__(self, package: str, arguments: argparse.Namespace, environment: dict[str, str]) -> None:
         command = [sys.executable, "-W", "ignore", str(HERE / "predict_sides.py"), package]
-        command += [str(arguments.photo), str(arguments.checkpoint), arguments.model_type, str(arguments.threads)]
+        command += [str(arguments.photo), str(arguments.checkpoint), arguments.model_type]
+        command += [str(arguments.threads), arguments.precision]
         self.rounds: list[dict[str, float]] = []
         self._process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
@@ -109,6 +111,7 @@ def main() -> int:
         environments[package] = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
 
     figures: dict[str, dict[str, float]] = {}
+    runtimes: dict[str, str] = {}
     with ExitStack() as stack:
         sides = {name: stack.enter_context(Side(name, arguments, env)) for name, env in environments.items()}
         for number in range(arguments.warm_up + arguments.repeat):
@@ -118,6 +121,7 @@ def main() -> int:
                     side.rounds.append(seconds)
         for name, side in sides.items():
             figures[name] = {**side.medians(), MEMORY: side.ask("memory")}
+            runtimes[name] = side.ask("runtime")
     for name, cold in cold_starts(package, arguments, environments).items():
         figures[name] |= cold
 
@@ -127,6 +131,7 @@ def main() -> int:
         "weights": arguments.checkpoint.name,
         "repetitions": arguments.repeat,
         "reference": package,
+        "runtimes": runtimes,
         "figures": figures,
     }
     page = markdown(result)
@@ -143,6 +148,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--photo", type=Path, help="photo; the sample `coffee` when left out")
     parser.add_argument("--checkpoint", type=Path, help="file of weights; MobileSAM's when left out")
     parser.add_argument("--model-type", default="vit_t", help="key of the reference's sam_model_registry")
+    parser.add_argument("--precision", default="auto", help="of segany; the reference computes in float32")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads of each side")
     parser.add_argument("--repeat", type=int, default=9, help="rounds that count")
     parser.add_argument("--warm-up", type=int, default=2, help="rounds before them")
@@ -166,8 +172,8 @@ def cold_starts(
         jobs: list[tuple[str, str, list[str], dict[str, str]]] = [
             ("segany", IMPORT, [*python, "-c", import_only.format("segany")], ours),
             ("segany", HELP, [*python, "-m", "segany", "--help"], ours),
-            ("segany", FIRST, [*python, "-c", OUR_FIRST, photo, checkpoint], ours),
-            ("segany", FIRST_CACHED, [*python, "-c", OUR_FIRST_CACHED, photo, checkpoint], ours),
+            ("segany", FIRST, [*python, "-c", OUR_FIRST, photo, checkpoint, arguments.precision], ours),
+            ("segany", FIRST_CACHED, [*python, "-c", OUR_FIRST_CACHED, photo, checkpoint, arguments.precision], ours),
         ]
         if package is not None:
             theirs = environments[package] | threads
@@ -213,9 +219,9 @@ def markdown(result: dict[str, Any]) -> str:
     lines = [
         "# Embedding and predicting",
         "",
-        f"{on['cpu']}, {on['cores']} cores, {on['threads']} threads, {on['system']}, Python {on['python']}, torch "
-        f"{on['torch']} ({on['capability']}); `{result['weights']}` in float32, `{result['photo']}`; medians of "
-        f"{result['repetitions']} rounds, the sides taking turns; {busy(on['load'], on['cores'])}.",
+        f"{on['cpu']}, {on['cores']} cores, {on['threads']} threads, {on['system']}, Python {on['python']} "
+        f"({on['capability']}); `{result['weights']}`, `{result['photo']}`; {computing(result['runtimes'])}; "
+        f"medians of {result['repetitions']} rounds, the sides taking turns; {busy(on['load'], on['cores'])}.",
         "",
     ]
     if package is None:
@@ -230,6 +236,10 @@ def markdown(result: dict[str, Any]) -> str:
             cells += ["", ""] if theirs is None else [shown(what, theirs), f"{theirs / ours:.1f}x"]
         lines.append(f"| {what} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def computing(runtimes: dict[str, str]) -> str:
+    return ", ".join(f"{side} on {runtime}" for side, runtime in runtimes.items())
 
 
 def busy(load: float | None, cores: int) -> str:

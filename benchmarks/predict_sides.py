@@ -1,9 +1,10 @@
 """One side of benchmarks/predict.py in a process of its own: segany, or the reference.
 
-    python predict_sides.py segany|mobile_sam|segment_anything PHOTO CHECKPOINT MODEL_TYPE THREADS
+    python predict_sides.py segany|mobile_sam|segment_anything PHOTO CHECKPOINT MODEL_TYPE THREADS PRECISION
 
 Reads one line from standard input for each round and answers with one line of JSON: seconds by stage. The line
-"memory" is answered with the process's peak resident memory in bytes. The reference's process never imports segany.
+"memory" is answered with the process's peak resident memory in bytes, "runtime" with what computes. The reference's
+process never imports segany, and knows float32 only.
 """
 
 import json
@@ -36,11 +37,12 @@ class Watch:
 class Segany:
     """Ours, through its public calls."""
 
-    def __init__(self, photo: Path, checkpoint: Path, model_type: str) -> None:
+    def __init__(self, photo: Path, checkpoint: Path, precision: str) -> None:
         from segany import Predictor
 
         self.photo = photo
-        self.predictor = Predictor(checkpoint, precision="float32", device="cpu")
+        self.predictor = Predictor(checkpoint, precision=precision, device="cpu")
+        self.runtime = self.predictor.backend.key
 
     def round(self) -> dict[str, float]:
         from segany import Prompt, open_image
@@ -77,6 +79,7 @@ class Reference:
         import importlib
 
         module = importlib.import_module(package)
+        self.runtime = f"torch/{torch.__version__}/cpu/float32"
         self.photo = photo
         self.predictor = module.SamPredictor(module.sam_model_registry[model_type](checkpoint=str(checkpoint)).eval())
 
@@ -148,15 +151,16 @@ def peak_bytes() -> int:
 
 
 def main() -> None:
-    package, photo, checkpoint, model_type, threads = sys.argv[1:]
+    package, photo, checkpoint, model_type, threads, precision = sys.argv[1:]
     torch.set_num_threads(int(threads))
     side: Segany | Reference
     if package == "segany":
-        side = Segany(Path(photo), Path(checkpoint), model_type)
+        side = Segany(Path(photo), Path(checkpoint), precision)
     else:
         side = Reference(package, Path(photo), Path(checkpoint), model_type)
     for line in sys.stdin:
-        print(json.dumps(peak_bytes() if line.strip() == "memory" else side.round()), flush=True)
+        answers: dict[str, Callable[[], Any]] = {"memory": peak_bytes, "runtime": lambda: side.runtime}
+        print(json.dumps(answers.get(line.strip(), side.round)()), flush=True)
 
 
 if __name__ == "__main__":

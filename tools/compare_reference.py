@@ -4,8 +4,9 @@
 
 The reference is a checkout that holds the package `mobile_sam` or `segment_anything`. It runs in a process of its own
 on the same pixels, the same weights and the same prompts (parity_cases.py); logits that are fed back are each side's
-own. Both `segany.Predictor` and the drop-in `segany.compat.SamPredictor` are compared, and, as a yardstick, the
-reference with itself on another number of threads. Ends with status 1 when segany exceeds a tolerance.
+own. Compared are `segany.Predictor` in torch and in the runtime that is this machine's default, the drop-in
+`segany.compat.SamPredictor` and, as a yardstick, the reference with itself on another number of threads. Ends with
+status 1 when segany exceeds a tolerance.
 """
 
 import argparse
@@ -28,6 +29,8 @@ from parity_cases import Case, cases_for
 from segany import Predictor, Prompt, open_image, weights
 from segany.files import write_text
 from segany.masks.rle import RLE
+from segany.model.checkpoint import load_sam
+from segany.predict.backends.torch import TorchBackend
 
 SCORE_TOLERANCE = 1e-4
 LOGIT_TOLERANCE = 1e-3
@@ -124,10 +127,14 @@ def main() -> int:
 
     reference = ask(found[0], paths, threads)
     torch.set_num_threads(threads)
+    plain = Predictor(backend=TorchBackend(load_sam(checkpoint), device="cpu", precision="float32"))
     sides = {
-        "`segany.Predictor`": ask_segany(photos, checkpoint),
+        "`segany.Predictor`, torch": ask_segany(plain, photos),
         "`segany.compat.SamPredictor`": ask("segany.compat", [], threads),
     }
+    usual = Predictor(checkpoint, device="cpu", precision="float32")
+    if usual.backend.key != plain.backend.key:
+        sides[f"`segany.Predictor`, {usual.backend.key.partition('/')[0]}"] = ask_segany(usual, photos)
     differences = {name: list(compare(photos, reference, answers)) for name, answers in sides.items()}
     other = 1 if threads > 1 else 2
     again = list(compare(photos, reference, ask(found[0], paths, other)))
@@ -217,9 +224,8 @@ def ask_predictor(
     return answers
 
 
-def ask_segany(photos: list[Photo], checkpoint: Path) -> Answers:
-    """The answers of `segany.Predictor`."""
-    predictor = Predictor(checkpoint, device="cpu", precision="float32")
+def ask_segany(predictor: Predictor, photos: list[Photo]) -> Answers:
+    """The answers of a `segany.Predictor`."""
     answers = {}
     for photo in photos:
         embedding = predictor.embed(photo.pixels)

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from segany import Predictor, Prompt, weights
+from segany.model.checkpoint import load_sam
+from segany.predict.backends.torch import TorchBackend
 
 CLICKS_AND_BOX = """
 import cv2
@@ -148,7 +150,7 @@ def run(script: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
-    return Predictor("mobile_sam", device="cpu")
+    return Predictor(backend=TorchBackend(load_sam(weights.path("mobile_sam")), device="cpu", precision="float32"))
 
 
 def test_clicks_logits_and_a_box(predictor: Predictor) -> None:

@@ -3,7 +3,9 @@
 import pytest
 
 from segany import ImageEmbedding, Predictor, weights
+from segany.model.checkpoint import load_sam
 from segany.predict.backends.fake import FakeBackend
+from segany.predict.backends.torch import TorchBackend
 
 
 @pytest.fixture
@@ -13,7 +15,8 @@ def fake() -> Predictor:
 
 @pytest.fixture(scope="session")
 def mobile_sam() -> Predictor:
-    return Predictor("mobile_sam", device="cpu", precision="float32")
+    """The real model in the runtime that every machine has."""
+    return Predictor(backend=TorchBackend(load_sam(weights.path("mobile_sam")), device="cpu", precision="float32"))
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from PIL import Image
 
 from segany import ImageEmbedding, Prediction, Predictor, Prompt, weights
 from segany.errors import EmbeddingError
+from segany.model.checkpoint import load_sam
+from segany.predict.backends.torch import TorchBackend
 
 
 def iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
@@ -124,7 +126,7 @@ def test_several_images_at_once_equal_one_by_one(mobile_sam: Predictor, coffee: 
 def test_bfloat16_is_close_and_is_never_mixed_in(
     mobile_sam: Predictor, coffee: ImageEmbedding, cup: NDArray[np.bool_], tmp_path: Path
 ) -> None:
-    half = Predictor("mobile_sam", device="cpu", precision="bfloat16")
+    half = Predictor(backend=TorchBackend(load_sam(weights.path("mobile_sam")), device="cpu", precision="bfloat16"))
     embedding = half.embed(weights.sample("coffee"))
     prompt = Prompt(box=CUP)
     prediction = half.predict(embedding, prompt)
