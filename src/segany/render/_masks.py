@@ -1,14 +1,16 @@
 """Painting one mask into a picture: fill, outline and halo, tile by tile, so that no float copy of it exists."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segany.masks.rle import RLE
 from segany.render._pixels import Style, signed_distance
 from segany.render.colors import RGB
 
-__all__ = ["fit_mask", "paint_mask"]
+__all__ = ["fit_mask", "fit_rle", "paint_mask"]
 
 _TILE = 512
 _HALO_OPACITY = 0.6
@@ -33,6 +35,36 @@ def fit_mask(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool
     covered = np.asarray(resized).reshape(height, width)
     half = covered >= 128
     return half if half.any() else covered > 0
+
+
+def fit_rle(rle: RLE, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """As `fit_mask`, of run lengths: no more is decoded than the columns that the mask has.
+
+    Where the picture is shrunk, an edge may lie up to a pixel of the result from where `fit_mask` puts it.
+
+    Args:
+        rle: The mask, original pixels.
+        shape: Of what is drawn on.
+
+    Returns:
+        [H, W] bool.
+    """
+    size, (x0, y0, x1, y1) = rle.size, rle.box
+    fitted = np.zeros(shape[:2], dtype=np.bool_)
+    if x1 == 0:
+        return fitted
+    # The result's pixels that the box touches, and the whole original pixels under these.
+    scale_y, scale_x = size.height / shape[0], size.width / shape[1]
+    top, bottom = min(int(y0 / scale_y), shape[0] - 1), min(math.ceil(y1 / scale_y), shape[0])
+    left, right = min(int(x0 / scale_x), shape[1] - 1), min(math.ceil(x1 / scale_x), shape[1])
+    rows = slice(int(top * scale_y), min(size.height, math.ceil(bottom * scale_y)))
+    columns = slice(int(left * scale_x), min(size.width, math.ceil(right * scale_x)))
+    ends = rle.runs.cumsum().clip(columns.start * size.height, columns.stop * size.height)
+    runs = np.diff(ends, prepend=columns.start * size.height)
+    decoded = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(-1, size.height)
+    part = np.ascontiguousarray(decoded[:, rows].T)
+    fitted[top:bottom, left:right] = fit_mask(part, (bottom - top, right - left))
+    return fitted
 
 
 def paint_mask(canvas: NDArray[np.uint8], mask: NDArray[np.bool_], color: RGB, style: Style, *, fill: float) -> None:

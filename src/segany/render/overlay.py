@@ -11,7 +11,7 @@ from segany.errors import ConfigError
 from segany.geometry import Size
 from segany.masks.rle import RLE
 from segany.render._marks import Rectangle, draw_box, draw_click, draw_tag, tag_size
-from segany.render._masks import fit_mask, paint_mask
+from segany.render._masks import fit_mask, fit_rle, paint_mask
 from segany.render._pixels import Picture, Style, check_masks, pixels_of
 from segany.render.colors import RGB, distinct_colors
 from segany.schema import Prompt
@@ -105,14 +105,14 @@ def _paint(
     if dim and masks:
         background = np.ones(canvas.shape[:2], dtype=np.bool_)
         for mask in masks:
-            background &= ~fit_mask(mask.to_mask(), canvas.shape)
+            background &= ~fit_rle(mask, canvas.shape)
         darker = np.rint(np.arange(256) * (1 - dim)).astype(np.uint8)
         canvas[background] = darker[canvas[background]]
     if len(masks) > _MANY:
         # Where masks touch each other everywhere, broad lines would hide what they bound.
         style = Style(max(1.0, style.outline * 0.6), max(0.5, style.halo * 0.5), style.mark, style.text)
     for index in sorted(range(len(masks)), key=lambda k: -masks[k].area):
-        fitted = fit_mask(masks[index].to_mask(), canvas.shape)
+        fitted = fit_rle(masks[index], canvas.shape)
         if not fitted.any():
             continue
         paint_mask(canvas, fitted, colors[index], style, fill=fill)

@@ -100,7 +100,8 @@ class ResultFolder:
             self._write_labels(item, record)
         picture = overlay(image, [each.segmentation for each in record.annotations], max_side=_OVERLAY_SIDE)
         with atomic_path(self.overlay_path(item)) as temporary:
-            picture.save(temporary)
+            # The usual level takes four times as long for an eighth less.
+            picture.save(temporary, compress_level=1)
         document = {"segany": {"everything": dict(self.settings)}, **sa1b.record_to_json(record)}
         write_text(self.record_path(item), f"{json.dumps(document, allow_nan=False, separators=(',', ':'))}\n")
 

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from segany.masks import RLE
+from segany.render._masks import fit_mask, fit_rle
+
+MASKS = arrays(np.bool_, st.tuples(st.integers(1, 14), st.integers(1, 14)))
+
+
+@given(MASKS, st.integers(1, 3))
+def test_run_lengths_are_fitted_as_arrays_are(mask: NDArray[np.bool_], times: int) -> None:
+    assert (fit_rle(RLE.from_mask(mask), mask.shape) == mask).all()
+    large = np.kron(mask, np.ones((times, times), dtype=np.bool_))
+    assert (fit_rle(RLE.from_mask(large), mask.shape) == mask).all()
+
+
+@given(MASKS, st.integers(1, 20), st.integers(1, 20))
+def test_every_size_gives_something_where_there_is_something(mask: NDArray[np.bool_], height: int, width: int) -> None:
+    fitted = fit_rle(RLE.from_mask(mask), (height, width))
+    assert fitted.shape == (height, width)
+    assert fitted.any() == mask.any()
+
+
+@pytest.mark.parametrize("shape", [(97, 131), (200, 260), (150, 150)])
+def test_an_edge_stays_within_a_pixel(shape: tuple[int, int]) -> None:
+    y, x = np.mgrid[:301, :403]
+    mask = np.hypot(y - 140, x - 222) < 77
+    fitted, expected = fit_rle(RLE.from_mask(mask), shape), fit_mask(mask, shape)
+    near_edge = np.zeros(shape, dtype=np.bool_)
+    for axis in (0, 1):
+        for step in (-1, 1):
+            near_edge |= expected != np.roll(expected, step, axis)
+    assert not (fitted != expected)[~near_edge].any()
+    assert (fitted != expected).sum() < 0.2 * near_edge.sum()
