@@ -18,10 +18,11 @@ def test_run_lengths_are_fitted_as_arrays_are(mask: NDArray[np.bool_], times: in
     assert (fit_rle(RLE.from_mask(large), mask.shape) == mask).all()
 
 
-@given(MASKS, st.integers(1, 20), st.integers(1, 20))
-def test_every_size_gives_something_where_there_is_something(mask: NDArray[np.bool_], height: int, width: int) -> None:
-    fitted = fit_rle(RLE.from_mask(mask), (height, width))
-    assert fitted.shape == (height, width)
+@given(MASKS, st.data())
+def test_a_shrunk_mask_never_vanishes(mask: NDArray[np.bool_], data: st.DataObject) -> None:
+    shape = tuple(data.draw(st.integers(1, side)) for side in mask.shape)
+    fitted = fit_rle(RLE.from_mask(mask), shape)
+    assert fitted.shape == shape
     assert fitted.any() == mask.any()
 
 
@@ -35,4 +36,4 @@ def test_an_edge_stays_within_a_pixel(shape: tuple[int, int]) -> None:
         for step in (-1, 1):
             near_edge |= expected != np.roll(expected, step, axis)
     assert not (fitted != expected)[~near_edge].any()
-    assert (fitted != expected).sum() < 0.2 * near_edge.sum()
+    assert abs(int(fitted.sum()) - int(expected.sum())) < 0.03 * expected.sum()
