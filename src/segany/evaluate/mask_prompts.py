@@ -189,6 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m segany.evaluate.mask_prompts", description=main.__doc__)
     parser.add_argument("--data", type=Path, help="folder with instances.json and images/ [SEGANY_DATA/coco_val80]")
     parser.add_argument("--model", default="mobile_sam", help="name or checkpoint [%(default)s]")
+    parser.add_argument("--precision", default="float32", help="as in segany segment [%(default)s]")
     parser.add_argument("--objects", type=int, default=200, help="how many, spread over the sizes [%(default)s]")
     parser.add_argument("--by", type=float, default=0.05, help="how far outlines move, in diameters [%(default)s]")
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
@@ -200,7 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parser.error("name the data: --data FOLDER, or set SEGANY_DATA to the folder that holds coco_val80.")
         folder = data / "coco_val80"
     objects = stratified(coco_objects(folder), options.objects, MIN_AREA)
-    scores = measure(Predictor(options.model), objects, by=options.by, progress=_show)
+    predictor = Predictor(options.model, precision=options.precision)
+    scores = measure(predictor, objects, by=options.by, progress=_show)
     print(table(scores))
     if options.json is not None:
         files.write_text(options.json, as_json(scores))
