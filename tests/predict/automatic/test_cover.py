@@ -48,7 +48,7 @@ def test_of_two_masks_of_about_one_size_the_better_lies_on_top(scores: tuple[flo
 def test_a_mask_of_which_little_is_seen_is_left_out() -> None:
     whole, left, right = columns(0, 10), columns(0, 5), columns(5, 9)
     parts = record(whole, left, right)
-    assert len(cover(parts, min_visible=0.1).annotations) == 3
+    assert len(cover(parts).annotations) == len(cover(parts, min_visible=0.1).annotations) == 3
     laid = cover(parts, min_visible=0.2)
     assert sorted(annotation.id for annotation in laid.annotations) == [11, 12]
     assert (laid.labels[:, 9] == 0).all()

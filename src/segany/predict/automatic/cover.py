@@ -6,9 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segany.errors import ConfigError
+from segany.predict.automatic.settings import Thresholds
 from segany.schema import Annotation, Record
 
-__all__ = ["Cover", "cover"]
+__all__ = ["COVER_THRESHOLDS", "Cover", "cover"]
+
+# Looser than the defaults: a cover gains more by filling gaps than it loses by a poor mask. On 5 pictures each of leaves
+# and of BSDS regions, the mean best IoU rises from .523 to .602 and from .506 to .541.
+COVER_THRESHOLDS = Thresholds(pred_iou_thresh=0.8, stability_score_thresh=0.9)
 
 # What a mask must be better by, as the mean of predicted IoU and stability, to lie on top of one e times smaller. Large
 # enough for parts to lie on their wholes, small enough for the better of two masks of about one size to win.
@@ -28,13 +33,13 @@ class Cover:
     annotations: tuple[Annotation, ...]
 
 
-def cover(record: Record, min_visible: float = 0.1, fill: bool = False) -> Cover:
+def cover(record: Record, min_visible: float = 0.0, fill: bool = False) -> Cover:
     """Lay masks over each other, so that each pixel belongs to one.
 
     Smaller masks lie on larger ones, as parts on their wholes; of two of about one size, the better lies on top.
 
     Args:
-        record: Any masks of one image.
+        record: Any masks of one image; `COVER_THRESHOLDS` select good ones.
         min_visible: A mask of which less than this share is seen is left out, and what it hid is seen again; 0..1.
         fill: Give pixels without a mask the label of the nearest pixel that has one; if there is none at all, they stay
             0.
