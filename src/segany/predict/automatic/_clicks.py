@@ -12,7 +12,8 @@ from segany.masks import LogitWindow
 
 __all__ = ["MASK_OVERHEAD", "Answer", "Clock", "Kept", "Progress", "spread_order"]
 
-# Called with the clicks made, the clicks in all, and the seconds that the rest should take.
+# Called with the clicks made, the clicks in all (fewer, once some are left out), and the seconds that the rest should
+# take.
 Progress = Callable[[int, int, float], None]
 # What Python needs for a kept mask beside its logits, bytes.
 MASK_OVERHEAD = 1000
@@ -103,6 +104,10 @@ class Clock:
         if self._progress is not None:
             spent = time.monotonic() - self._started
             self._progress(self.done, self.total, spent / self.done * (self.total - self.done))
+
+    def leave_out(self, clicks: int) -> None:
+        """So many clicks need not be made."""
+        self.total -= clicks
 
     @property
     def is_over(self) -> bool:

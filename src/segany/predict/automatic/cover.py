@@ -11,8 +11,8 @@ from segany.schema import Annotation, Record
 
 __all__ = ["COVER_THRESHOLDS", "Cover", "cover"]
 
-# Looser than the defaults: a cover gains more by filling gaps than it loses by a poor mask. On 5 pictures each of leaves
-# and of BSDS regions, the mean best IoU rises from .523 to .602 and from .506 to .541.
+# Looser than the defaults: a cover gains more by filling gaps than it loses by a poor mask. On 5 pictures each of
+# leaves and of BSDS regions, the mean best IoU rises from .523 to .602 and from .506 to .541.
 COVER_THRESHOLDS = Thresholds(pred_iou_thresh=0.8, stability_score_thresh=0.9)
 
 # What a mask must be better by, as the mean of predicted IoU and stability, to lie on top of one e times smaller. Large

@@ -13,6 +13,7 @@ from segany.masks import LogitWindow
 from segany.model.preprocess import resize_image
 from segany.predict.automatic._clicks import Answer, Clock, Kept, Progress, spread_order
 from segany.predict.automatic._measure import measure
+from segany.predict.automatic.adaptive import ROUNDS, clicks_of_round
 from segany.predict.automatic.proposals import CropProposals, Proposals
 from segany.predict.automatic.settings import GridSettings, Thresholds
 from segany.predict.backends.base import Features
@@ -159,6 +160,7 @@ class _Run:
             grid=self._grid,
             model_digest=self._backend.model_digest,
             max_bytes=self._max_bytes,
+            clicks=self._clock.done,
             complete=self._clock.done == self._clock.total,
             forgotten=self._forgotten,
         )
@@ -167,16 +169,16 @@ class _Run:
         x0, y0, x1, y1 = box
         features, frame = self._embed(box, layer)
         clicks = grid_in_box(self._grids[layer], (0, 0, x1 - x0, y1 - y0))
-        order = spread_order(len(clicks))
-        size = min(self._grid.points_per_batch, self._backend.score_batch)
         kept = Kept(budget)
-        for start in range(0, len(order), size):
-            if self._clock.is_over:
-                break
-            members = order[start : start + size]
-            for answer in self._ask(features, frame, clicks, members):
-                kept.add(answer)
-            self._clock.tick(len(members))
+        made = np.zeros(len(clicks), dtype=np.bool_)
+        for number in range(ROUNDS if self._grid.adaptive else 1):
+            todo = np.arange(len(clicks))
+            if self._grid.adaptive:
+                todo = clicks_of_round(number, clicks, made, kept.ranked(), frame)
+            self._click(features, frame, clicks, todo[spread_order(len(todo))], kept)
+            made[todo] = True
+        if not self._clock.is_over:
+            self._clock.leave_out(int(np.count_nonzero(~made)))
         self._forgotten += kept.forgotten
         best = kept.ranked()
         crop = CropProposals(
@@ -192,6 +194,19 @@ class _Run:
             windows=tuple(one.window for one in best),
         )
         return crop, kept.nbytes
+
+    def _click(
+        self, features: Features, frame: Frame, clicks: NDArray[np.float64], order: NDArray[np.int64], kept: Kept
+    ) -> None:
+        """Make some clicks, until time is over."""
+        size = min(self._grid.points_per_batch, self._backend.score_batch)
+        for start in range(0, len(order), size):
+            if self._clock.is_over:
+                return
+            members = order[start : start + size]
+            for answer in self._ask(features, frame, clicks, members):
+                kept.add(answer)
+            self._clock.tick(len(members))
 
     def _embed(self, box: tuple[int, int, int, int], layer: int) -> tuple[Features, Frame]:
         if layer == 0:

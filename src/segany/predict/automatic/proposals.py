@@ -63,6 +63,7 @@ class Proposals:
         grid: How it was found.
         model_digest: Digest of the model's parameters.
         max_bytes: Memory that masks may take, those remembered at full size included.
+        clicks: Clicks made, over all crops.
         complete: False when time ran out before all clicks were made.
         forgotten: Masks above the floor that were dropped for want of memory, those of lowest predicted IoU first.
     """
@@ -72,6 +73,7 @@ class Proposals:
     grid: GridSettings
     model_digest: str
     max_bytes: int
+    clicks: int
     complete: bool = True
     forgotten: int = 0
     _enlarged: Enlarged = field(default_factory=Enlarged, repr=False)
