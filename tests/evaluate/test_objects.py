@@ -15,10 +15,12 @@ from segany.masks import RLE
 def write_coco(folder: Path, **changes: Any) -> None:
     square = [2, 2, 6, 2, 6, 6, 2, 6]
     annotations = [
-        {"id": 7, "image_id": 1, "iscrowd": 0, "segmentation": [square]},
-        {"id": 8, "image_id": 1, "iscrowd": 1, "segmentation": {"size": [10, 12], "counts": [120]}},
+        {"id": 7, "image_id": 1, "category_id": 3, "iscrowd": 0, "segmentation": [square]},
+        {"id": 8, "image_id": 1, "category_id": 3, "iscrowd": 1, "segmentation": {"size": [10, 12], "counts": [120]}},
     ]
-    document = {"images": [{"id": 1, "height": 10, "width": 12, "file_name": "a.jpg"}], "annotations": annotations}
+    images = [{"id": 1, "height": 10, "width": 12, "file_name": "a.jpg"}]
+    categories = [{"id": 3, "name": "square"}]
+    document = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "instances.json").write_text(json.dumps(document | changes), encoding="utf-8")
 
 
@@ -30,9 +32,9 @@ def test_coco_objects(tmp_path: Path) -> None:
     assert only.mask.size == (10, 12)
 
 
-def test_what_is_not_coco(tmp_path: Path) -> None:
+def test_coco_with_an_annotation_of_no_image(tmp_path: Path) -> None:
     write_coco(tmp_path, images=[])
-    with pytest.raises(RecordError, match=r"instances\.json is not in COCO's format: KeyError\(1\)\.$"):
+    with pytest.raises(RecordError, match=r"instances\.json: annotation 0 \(id 7\): there is no image with its image_id 1\.$"):
         coco_objects(tmp_path)
 
 

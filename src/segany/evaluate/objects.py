@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from segany.errors import ConfigError, MissingExtraError, RecordError
-from segany.formats._json import read_json
-from segany.geometry import Size
-from segany.masks import RLE, rings_to_rle
+from segany.formats import coco
+from segany.masks import RLE
 
 __all__ = ["TrueObject", "coco_objects", "mask_folder_objects", "stratified", "volume_objects"]
 
@@ -34,7 +33,7 @@ class TrueObject:
 
 
 def coco_objects(folder: Path) -> list[TrueObject]:
-    """Objects of a COCO set, crowd regions left out, in the file's order.
+    """Objects of a COCO set, crowd regions left out, image by image in the file's order.
 
     Args:
         folder: Holds `instances.json` and `images/`.
@@ -42,21 +41,17 @@ def coco_objects(folder: Path) -> list[TrueObject]:
     Raises:
         RecordError: No such file, or not in COCO's format.
     """
-    path = folder / "instances.json"
-    document = read_json(path)
-    try:
-        images = {image["id"]: image for image in document["images"]}
-        objects = []
-        for annotation in document["annotations"]:
-            if annotation["iscrowd"]:
-                continue
-            image = images[annotation["image_id"]]
-            mask = rings_to_rle(_rings(annotation["segmentation"]), Size(image["height"], image["width"]))
-            name = image["file_name"]
-            objects.append(TrueObject(str(annotation["id"]), name, folder / "images" / name, mask))
-    except (KeyError, TypeError, ValueError) as error:
-        raise RecordError(f"{path} is not in COCO's format: {error!r}.") from error
-    return objects
+    return [
+        TrueObject(
+            str(annotation.id),
+            record.image.file_name,
+            folder / "images" / record.image.file_name,
+            annotation.segmentation,
+        )
+        for record in coco.read_records(folder / "instances.json")
+        for annotation in record.annotations
+        if not annotation.iscrowd
+    ]
 
 
 def mask_folder_objects(folder: Path) -> list[TrueObject]:
@@ -143,7 +138,3 @@ def _volume(path: Path) -> NDArray[np.float64]:
     except ImportError as error:
         raise MissingExtraError("Reading NIfTI volumes", "medical") from error
     return np.asarray(nibabel.nifti1.Nifti1Image.from_filename(path).get_fdata())
-
-
-def _rings(segmentation: Sequence[Sequence[float]]) -> list[list[tuple[float, float]]]:
-    return [list(zip(ring[::2], ring[1::2], strict=True)) for ring in segmentation]
