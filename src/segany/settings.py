@@ -4,7 +4,7 @@
 |---|---|---|
 | SEGANY_HOME | folder of weights, samples and caches | the platform's user cache |
 | SEGANY_DATA | folder of annotated data for tests and documented commands | none |
-| SEGANY_THREADS | threads for computing | the library's choice |
+| SEGANY_THREADS | threads for computing | the runtime's choice |
 | SEGANY_MAX_PIXELS | largest image read whole, in pixels | 200,000,000 |
 | SEGANY_CACHE | folder of cached embeddings | embeddings in SEGANY_HOME |
 | SEGANY_CACHE_BYTES | most bytes of cached embeddings | 4,000,000,000 |
@@ -33,7 +33,7 @@ class Settings:
     Attributes:
         home: Folder of weights, samples and caches; need not exist yet.
         data: Folder of annotated data, or None.
-        threads: Threads for computing, or None for the library's choice.
+        threads: Threads for computing, or None for the runtime's choice.
         max_pixels: Largest image (height x width) that is read whole, in pixels.
         cache: Folder of cached embeddings, or None for `embeddings` in `home`.
         cache_bytes: Most bytes of cached embeddings.

@@ -22,6 +22,7 @@ class _Options:
     model: str
     device: str
     precision: str
+    runtime: str
     multimask: bool
     refine: int
     cutout: bool
@@ -43,7 +44,8 @@ def command(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out"),
     model: Annotated[str, typer.Option(help="A name of `segany weights list`, or a checkpoint file.")] = "mobile_sam",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, mixed or bfloat16.")] = "auto",
+    runtime: Annotated[str, typer.Option(help="auto, torch or openvino.")] = "auto",
     multimask: Annotated[
         bool, typer.Option("--multimask", help="Keep all three masks of each prompt: whole, part and subpart.")
     ] = False,
@@ -64,7 +66,7 @@ def command(
 
     from segany.sources import iter_image_paths
 
-    options = _Options(model, device, precision, multimask, refine, cutout, max_pixels, out)
+    options = _Options(model, device, precision, runtime, multimask, refine, cutout, max_pixels, out)
     plan = _prompts.from_options(point or [], box or [], mask, prompts)
     paths = list(iter_image_paths(images))
     started = time.perf_counter()
@@ -99,6 +101,7 @@ def _load(options: _Options, quiet: bool) -> Any:
             options.model,
             device=options.device,
             precision=options.precision,
+            runtime=options.runtime,
             cache=EmbeddingCache.default(),
             progress=progress,
         )

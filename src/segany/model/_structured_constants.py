@@ -45,12 +45,14 @@ class Constants(nn.Module):
         self._dtype = dtype
         gain, bias = first.norm4.weight, first.norm4.bias
         self._keep(
-            position=dense_pe.flatten(2)[0].T,  # [N, E]
-            no_mask=no_mask,
-            gain=gain,
+            position=dense_pe.flatten(2)[0],  # [E, N]
+            no_mask=no_mask.unsqueeze(1),
+            gain=gain.unsqueeze(1),
             shift=centred(bias + second.cross_attn_image_to_token.out_proj.bias),
         )
-        self._keep(shift_variance=self.shift.square().mean() + second.norm4.eps)
+        self._keep(
+            twice_shift=2 * self.shift.unsqueeze(1), shift_variance=self.shift.square().mean() + second.norm4.eps
+        )
         self._first(first.cross_attn_token_to_image, first.cross_attn_image_to_token)
         self._second(second.cross_attn_token_to_image, second.cross_attn_image_to_token, gain, bias)
         self._third(last, second.norm4.weight, second.norm4.bias)
@@ -69,10 +71,10 @@ class Constants(nn.Module):
         self._keep(
             image_keys1=reading.k_proj.weight,
             image_values1=reading.v_proj.weight,
-            image_bias_values1=reading.v_proj.bias,
+            image_bias_values1=reading.v_proj.bias.unsqueeze(1),
             image_queries1=writing.q_proj.weight * self.scale,
-            image_bias_queries1=writing.q_proj.bias * self.scale,
-            image_out_bias1=writing.out_proj.bias,
+            image_bias_queries1=writing.q_proj.bias.unsqueeze(1) * self.scale,
+            image_out_bias1=writing.out_proj.bias.unsqueeze(1),
             image_cross1=writing.out_proj.weight.T,
             out1=centred(self._per_head(writing.out_proj.weight.T)),
         )
@@ -81,7 +83,7 @@ class Constants(nn.Module):
         """Layer 2 reads (X + M' A) r1 g1 + b1. A key's own bias shifts a token's scores alike: softmax drops it."""
         keys, values = reading.k_proj.weight * gain, reading.v_proj.weight * gain
         queries = writing.q_proj.weight * gain * self.scale
-        placed = bias + self.position
+        placed = (bias.unsqueeze(1) + self.position).T
         self._keep(
             image_keys2=keys,
             image_values2=values,
@@ -115,8 +117,8 @@ class Constants(nn.Module):
             shift_values3=self._per_head(values @ self.shift).unsqueeze(1),
             bias_values3=self._per_head(reading.v_proj(bias)).unsqueeze(1),
         )
-        placed = (bias + self.position) @ reading.k_proj.weight.T
-        self._keep(self._dtype, position_keys3=self._per_head(placed.T))
+        placed = bias.unsqueeze(1) + self.position
+        self._keep(self._dtype, position_keys3=self._per_head(reading.k_proj.weight @ placed))
 
     def _upscaling(self, decoder: MaskDecoder, gain: Tensor, bias: Tensor) -> None:
         """The two transposed convolutions as products over the channels of a cell; the first reads cells 2."""

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segany.model._structured_constants import Constants, centred
+from segany.model._structured_constants import Constants
 from segany.model._two_way import Attention
 from segany.model.mask_decoder import MaskDecoder, in_place
 
@@ -32,15 +32,15 @@ class SharedProjections(NamedTuple):
 
     Attributes:
         keys1: [H, d, N], layer 1: what the tokens look for.
-        values1: [H, N, d].
+        values1: [H, d, N].
         queries1: [H, d, N], scaled.
         cross1: [H, d, N], the variance's term between image and prompt.
         keys2: [H, d, N], layer 2.
-        values2: [H, N, d].
+        values2: [H, d, N].
         queries2: [H, d, N], scaled.
         cross2: [2 H, d, N].
         keys3: [H, d, N], the last attention.
-        values3: [H, N, d].
+        values3: [H, d, N].
         upscaled: [N, E], the first transposed convolution.
         norms: [3, N], the variances' terms of the image alone.
     """
@@ -120,23 +120,24 @@ class StructuredDecoder(nn.Module):
             embedding: [1, E, S, S]; the dense embedding for "no mask" is added here.
         """
         c = self.constants
-        cells = embedding.flatten(2)[0].T.to(c.position) + c.no_mask
-        x = centred(cells + c.image_out_bias1)
-        xg = centred(x * c.gain)
+        # Channels first, as the encoder leaves them: no large transposition.
+        cells = embedding.flatten(2)[0].to(c.position) + c.no_mask
+        x = _centred(cells + c.image_out_bias1)
+        xg = _centred(x * c.gain)
         placed = cells + c.position
-        norms = [x.square().mean(1) + c.eps, xg.square().mean(1), xg @ c.shift * (2 / xg.shape[1])]
+        norms = [x.square().mean(0) + c.eps, xg.square().mean(0), torch.matmul(c.twice_shift.T, xg)[0] / xg.shape[0]]
         return SharedProjections(
-            keys1=self._rows(placed, c.image_keys1),
-            values1=self._columns(cells, c.image_values1, c.image_bias_values1),
-            queries1=self._rows(placed, c.image_queries1, c.image_bias_queries1),
-            cross1=self._rows(x, c.image_cross1),
-            keys2=self._rows(x, c.image_keys2),
-            values2=self._columns(x, c.image_values2),
-            queries2=self._rows(x, c.image_queries2),
-            cross2=self._rows(xg, c.image_cross2),
-            keys3=self._rows(xg, c.image_keys3),
-            values3=self._columns(xg, c.image_values3),
-            upscaled=F.linear(xg, c.image_upscaled).to(self.dtype),
+            keys1=self._project(c.image_keys1, placed),
+            values1=self._project(c.image_values1, cells, c.image_bias_values1),
+            queries1=self._project(c.image_queries1, placed, c.image_bias_queries1),
+            cross1=self._project(c.image_cross1, x),
+            keys2=self._project(c.image_keys2, x),
+            values2=self._project(c.image_values2, x),
+            queries2=self._project(c.image_queries2, x),
+            cross2=self._project(c.image_cross2, xg),
+            keys3=self._project(c.image_keys3, xg),
+            values3=self._project(c.image_values3, xg),
+            upscaled=torch.matmul(xg.T, c.image_upscaled.T).to(self.dtype),
             norms=torch.stack(norms),
         )
 
@@ -179,16 +180,10 @@ class StructuredDecoder(nn.Module):
         x = x.reshape(x.shape[0], -1, hyper.shape[2])
         return in_place(torch.matmul(hyper.to(dtype), x.transpose(1, 2)))
 
-    def _rows(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        """[N, E] -> [H, d, N]."""
-        return (
-            torch.unflatten(F.linear(x, weight, bias).T, 0, (-1, self.constants.head_dim)).to(self.dtype).contiguous()
-        )
-
-    def _columns(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        """[N, E] -> [H, N, d]."""
-        y = torch.unflatten(F.linear(x, weight, bias), 1, (-1, self.constants.head_dim))
-        return y.transpose(0, 1).to(self.dtype).contiguous()
+    def _project(self, weight: Tensor, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """[H d, E] by [E, N] -> [H, d, N]."""
+        y = torch.matmul(weight, x)
+        return torch.unflatten(y if bias is None else y + bias, 0, (-1, self.constants.head_dim)).to(self.dtype)
 
     def _heads(self, x: Tensor) -> Tensor:
         """[P, T, H d] -> [P, H, T, d]."""
@@ -222,7 +217,7 @@ class StructuredDecoder(nn.Module):
         reading, writing = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
         scores = self._over(self._heads(reading.q_proj(x + tokens)) * c.scale, shared.keys1)
         weights = torch.unflatten(scores.softmax(-1), 1, (self.heads, -1))
-        x = layer.norm2(x + self._answer(reading, torch.matmul(weights, shared.values1).to(x.dtype)))
+        x = layer.norm2(x + self._answer(reading, torch.matmul(weights, shared.values1.transpose(1, 2)).to(x.dtype)))
         x = layer.norm3(x + layer.mlp(x))
         values = self._heads(writing.v_proj(x))
         a = self._softmax_tokens(self._over(self._heads(writing.k_proj(x + tokens)), shared.queries1))
@@ -248,7 +243,9 @@ class StructuredDecoder(nn.Module):
 
         queries = self._heads(reading.q_proj(x + tokens)) * c.scale
         weights = scores(queries, c.keys2, shared.keys2, c.position_keys2).softmax(-1) * r
-        of_image = torch.matmul(torch.unflatten(weights, 1, (self.heads, -1)), shared.values2).to(x.dtype)
+        of_image = torch.matmul(torch.unflatten(weights, 1, (self.heads, -1)), shared.values2.transpose(1, 2)).to(
+            x.dtype
+        )
         out = of_image + self._gather(weights, a, m, c.values2) + c.bias_values2
         x = layer.norm2(x + self._answer(reading, out))
         x = layer.norm3(x + layer.mlp(x))
@@ -260,7 +257,7 @@ class StructuredDecoder(nn.Module):
         w = torch.matmul(values, c.out2).flatten(1, 2)
         # Rows of A carry r1 already, and so does the image's side.
         gram = torch.matmul(w, w.transpose(1, 2))
-        linear = (2 * torch.matmul(w, c.shift)).unsqueeze(-1).to(self.dtype)
+        linear = torch.matmul(w, c.twice_shift).to(self.dtype)
         own = z * (self._times(gram, z) + r * self._over(2 * values, shared.cross2) + linear)
         image = (shared.norms[1] * first.r + shared.norms[2]) * first.r + c.shift_variance
         variance = own.sum(1, keepdim=True, dtype=x.dtype) / x.shape[2] + image
@@ -277,9 +274,14 @@ class StructuredDecoder(nn.Module):
         shift = (queries * c.shift_keys3).sum(-1).flatten(1).unsqueeze(-1).to(self.dtype)
         scores = outer * (self._times(own, z) + inner * self._over(queries, shared.keys3) + shift)
         weights = (scores + self._over(queries, c.position_keys3)).softmax(-1) * outer
-        of_image = torch.matmul(torch.unflatten((weights * inner), 1, (self.heads, -1)), shared.values3).to(
-            placed.dtype
-        )
+        of_image = torch.matmul(
+            torch.unflatten((weights * inner), 1, (self.heads, -1)), shared.values3.transpose(1, 2)
+        ).to(placed.dtype)
         share = torch.unflatten(weights.sum(-1, dtype=placed.dtype), 1, (self.heads, -1)).unsqueeze(-1)
         out = of_image + self._gather(weights, z, w, c.values3) + share * c.shift_values3 + c.bias_values3
         return self._answer(attention, out)
+
+
+def _centred(cells: Tensor) -> Tensor:
+    """As `centred`, channels first: [E, N]."""
+    return cells - cells.mean(0, keepdim=True)

@@ -39,6 +39,7 @@ class Predictor:
         *,
         device: str = "auto",
         precision: str = "auto",
+        runtime: str = "auto",
         backend: Backend | None = None,
         cache: EmbeddingCache | None = None,
         progress: weights.Progress | None = None,
@@ -48,7 +49,9 @@ class Predictor:
         Args:
             model: A name of `segany weights list`, or a checkpoint file.
             device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-            precision: "auto", "float32" or "bfloat16".
+            precision: "auto", "float32", "mixed" (encoder in float32, decoder in bfloat16) or "bfloat16". "auto" is
+                float32 with torch, and with OpenVINO mixed where the CPU has bfloat16.
+            runtime: "torch", "openvino", or "auto": OpenVINO on x86 CPUs, torch on everything else.
             backend: Use this one instead of loading a model.
             cache: Where embeddings are looked for and kept; none when left out.
             progress: Called with a name, the bytes done and the bytes in all while weights are fetched.
@@ -56,12 +59,12 @@ class Predictor:
         Raises:
             UnknownWeightsError: No model of that name.
             WeightsError: The weights cannot be had or are not what they should be.
-            DeviceError: This machine does not have the device or precision.
+            DeviceError: This machine does not have the device, precision or runtime.
         """
         if backend is None:
             from segany.predict.load import load_backend
 
-            backend = load_backend(model, device=device, precision=precision, progress=progress)
+            backend = load_backend(model, device=device, precision=precision, runtime=runtime, progress=progress)
         self._backend = backend
         self._cache = cache
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from segany.errors import DeviceError, EmbeddingError
 from segany.model.checkpoint import model_digest
+from segany.model.decode import PromptDecoder, ScoredGroup
 from segany.model.preprocess import normalize_image
 from segany.model.sam import Sam
 from segany.model.structured import SharedProjections
-from segany.predict.backends._torch_decoder import ScoredGroup, TorchDecoder
 from segany.predict.backends.base import Features, Scored
 from segany.schema import PromptBatch
 
@@ -39,14 +39,14 @@ class TorchFeatures:
         embedding: [1, 256, s, s], the backend's dtype and device.
     """
 
-    def __init__(self, embedding: torch.Tensor, decoder: TorchDecoder) -> None:
+    def __init__(self, embedding: torch.Tensor, decoder: PromptDecoder) -> None:
         """Take an embedding of the encoder that belongs to the decoder."""
         self.embedding = embedding
         self._decoder = decoder
 
     @cached_property
     def shared(self) -> SharedProjections | None:
-        """As `TorchDecoder.prepare`; under two threads it may be made twice, to the same end."""
+        """As `PromptDecoder.prepare`; under two threads it may be made twice, to the same end."""
         with torch.inference_mode():
             return self._decoder.prepare(self.embedding)
 
@@ -90,7 +90,7 @@ class TorchBackend:
         self._model.image_encoder.to(self._dtype)
         self._model.fuse()
         with torch.inference_mode():
-            self._decoder = TorchDecoder(self._model, decoder_dtype)
+            self._decoder = PromptDecoder(self._model, decoder_dtype)
 
     @torch.inference_mode()
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:

@@ -1,4 +1,4 @@
-"""How the torch backend decodes: prompts that share the image together, prompts that bring a mask each with its own."""
+"""Decoding for inference: prompts that share the image together, prompts that bring a mask each with its own."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from segany.model.dense_prompts import DenseDecoder
 from segany.model.sam import Sam
 from segany.model.structured import SharedProjections, StructuredDecoder
 
-__all__ = ["ScoredGroup", "TorchDecoder"]
+__all__ = ["PromptDecoder", "ScoredGroup"]
 
 _Draw = Callable[[Tensor, Tensor], Tensor]
 
@@ -27,7 +27,7 @@ class ScoredGroup(NamedTuple):
     draw: _Draw
 
 
-class TorchDecoder:
+class PromptDecoder:
     """Prompt encoder and mask decoder of a model, for inference."""
 
     def __init__(self, model: Sam, dtype: torch.dtype) -> None:

@@ -1,0 +1,205 @@
+"""The OpenVINO backend: CPUs, float32 or bfloat16. With converted graphs on disk it starts without torch."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segany.errors import DeviceError, EmbeddingError
+from segany.model.preprocess import normalize_image
+from segany.predict.backends import _openvino_runtime as runtime
+from segany.predict.backends._openvino_cache import find_or_convert
+from segany.predict.backends._openvino_requests import CompiledGraph, to_array
+from segany.predict.backends.base import Features, Scored
+from segany.schema import PromptBatch
+from segany.settings import Settings
+
+if TYPE_CHECKING:
+    from segany.model.sam import Sam
+
+__all__ = ["OpenVINOBackend"]
+
+# What the image encoder and the decoder compute in. Prompts and what the image's prompts share are always float32.
+_PRECISIONS = {"float32": ("f32", "f32"), "mixed": ("f32", "bf16"), "bfloat16": ("bf16", "bf16")}
+# What passes between graphs in bfloat16 when the decoder computes in it; the order is that of `prepare`'s outputs.
+_HALF = ("keys1", "values1", "queries1", "cross1", "keys2", "values2", "queries2", "cross2", "keys3", "values3")
+_DRAWN_FROM = "upscaled"
+_SCORE_BATCH = 32
+# Tokens of a click (with its padding) or of a box, after the IoU token and the four masks'.
+_USUAL_TOKENS = 7
+
+
+class OpenVINOFeatures:
+    """The image embedding as the encoder left it, and what prompts share, projected when it is first asked for.
+
+    Attributes:
+        embedding: [1, E, s, s] float32.
+    """
+
+    def __init__(self, embedding: NDArray[np.float32], prepare: Callable[[NDArray[np.float32]], Any]) -> None:
+        """Take an embedding, and the graph that projects it."""
+        self.embedding = embedding
+        self._prepare = prepare
+
+    @cached_property
+    def shared(self) -> Mapping[str, Any]:
+        """By name, the tensors of `SharedProjections`; under two threads they may be made twice, to the same end."""
+        return cast(Mapping[str, Any], self._prepare(self.embedding))
+
+    def to_numpy(self) -> Mapping[str, NDArray[Any]]:
+        """The embedding; the rest follows from it."""
+        return {"embedding": self.embedding}
+
+
+class _Scored(NamedTuple):
+    """One prompt: weights of its four masks [1, 4, C], and the other inputs of the graph that draws them."""
+
+    hyper: NDArray[np.float32]
+    graph: str
+    before: tuple[Any, ...]
+    after: tuple[Any, ...]
+
+
+class OpenVINOBackend:
+    """Runs a converted `Sam`. See `Backend` for the methods.
+
+    Each prompt runs on one thread, as many prompts at once as there are threads; an image runs on all of them.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        load: "Callable[[], Sam]",
+        precision: str = "auto",
+        *,
+        threads: int | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        """Find the model's graphs, or convert them.
+
+        Args:
+            source: What tells the model from all others: its checkpoint's digest, or that of its parameters.
+            load: Reads the model into float32 on the CPU; called only if there is something to convert.
+            precision: "float32", "bfloat16", "mixed" (encoder in float32, decoder in bfloat16), or "auto": "mixed"
+                where the CPU has bfloat16, else "float32".
+            threads: CPU threads; None for as many as this process has cores.
+            folder: Where converted graphs are kept; `openvino` in the home of segany when left out.
+
+        Raises:
+            DeviceError: OpenVINO is not installed or does not run here, or the CPU has not the precision.
+            ConfigError: The model cannot be converted.
+            OSError: The model cannot be read.
+        """
+        precision = _check_precision(precision)
+        self._threads = threads or runtime.available_threads()
+        graphs = find_or_convert(folder or Settings.from_environment().home / "openvino", source, load)
+        self.config = graphs.config
+        self.model_digest = graphs.model_digest
+        self.key = f"openvino/{runtime.version()}/cpu/{precision}"
+        self.encode_batch = 1
+        self.score_batch = _SCORE_BATCH
+        self._graphs = graphs
+        self._encoder_precision, self._decoder_precision = _PRECISIONS[precision]
+        self._compiled: dict[str, CompiledGraph] = {}
+        self._compiling = threading.Lock()
+
+    def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
+        """See `Backend.encode`."""
+        encoder = self._graph("encoder")
+        pixels = (normalize_image(image, self.config.preprocess)[None] for image in images)
+        return [self._features(to_array(encoder.run(one)[0])) for one in pixels]
+
+    def score(self, features: Features, batch: PromptBatch) -> Scored:
+        """See `Backend.score`."""
+        own = cast(OpenVINOFeatures, features)
+        scores = np.empty((len(batch), 4), dtype=np.float32)
+        state: list[_Scored | None] = [None] * len(batch)
+        for group in batch.groups(len(batch)):
+            tokens = to_array(self._graph("prompt").run(group.coords, group.labels)[0])
+            rows = [tokens[row : row + 1] for row in range(len(tokens))]
+            if group.mask_logits is None:
+                shared = [tensor for name, tensor in own.shared.items() if name != _DRAWN_FROM]
+                name = "score_usual" if tokens.shape[1] == _USUAL_TOKENS else "score"
+                outputs = self._graph(name).run_many([row, *shared] for row in rows)
+            else:
+                masks = group.mask_logits
+                outputs = self._graph("score_dense").run_many(
+                    [own.embedding, masks[number : number + 1], row] for number, row in enumerate(rows)
+                )
+            for prompt, (iou_predictions, hyper, *rest) in zip(group.indices, outputs, strict=True):
+                scores[prompt] = to_array(iou_predictions)[0]
+                if group.mask_logits is None:
+                    state[prompt] = _Scored(to_array(hyper), "draw", (own.shared[_DRAWN_FROM],), tuple(rest))
+                else:
+                    state[prompt] = _Scored(to_array(hyper), "draw_dense", (), tuple(rest))
+        return Scored(scores, state)
+
+    def low_res(self, scored: Scored, index: NDArray[np.int64]) -> NDArray[np.float32]:
+        """See `Backend.low_res`."""
+        side = self.config.low_res_side
+        logits = np.empty((len(index), side, side), dtype=np.float32)
+        for graph in ("draw", "draw_dense"):
+            prompts = [int(prompt) for prompt in np.unique(index[:, 0]) if scored.state[prompt].graph == graph]
+            if not prompts:
+                continue
+            places = [np.flatnonzero(index[:, 0] == prompt) for prompt in prompts]
+            drawn = self._graph(graph).run_many(
+                [*one.before, np.ascontiguousarray(one.hyper[:, index[place, 1]]), *one.after]
+                for one, place in ((scored.state[prompt], place) for prompt, place in zip(prompts, places, strict=True))
+            )
+            for place, (masks,) in zip(places, drawn, strict=True):
+                logits[place] = to_array(masks)[0]
+        return logits
+
+    def features_from_numpy(self, arrays: Mapping[str, NDArray[Any]]) -> Features:
+        """See `Backend.features_from_numpy`."""
+        embedding, side = arrays.get("embedding"), self.config.embedding_side
+        if embedding is None or embedding.shape != (1, self.config.embed_dim, side, side):
+            shape = None if embedding is None else list(embedding.shape)
+            raise EmbeddingError(
+                f"{self.config.name} needs an embedding [1, {self.config.embed_dim}, {side}, {side}], got {shape}; "
+                "embed the image again."
+            )
+        return self._features(np.array(embedding, dtype=np.float32))
+
+    def _features(self, embedding: NDArray[np.float32]) -> OpenVINOFeatures:
+        return OpenVINOFeatures(embedding, self._prepare)
+
+    def _prepare(self, embedding: NDArray[np.float32]) -> dict[str, Any]:
+        outputs = self._graph("prepare").run(embedding)
+        return dict(zip((*_HALF, _DRAWN_FROM, "norms"), outputs, strict=True))
+
+    def _graph(self, name: str) -> CompiledGraph:
+        """A graph, compiled when it is first needed."""
+        with self._compiling:
+            if name not in self._compiled:
+                self._compiled[name] = self._compile(name)
+            return self._compiled[name]
+
+    def _compile(self, name: str) -> CompiledGraph:
+        graph = self._graphs.read(name.removesuffix("_usual"))
+        if name.endswith("_usual"):
+            # Most prompts have as many tokens; a graph whose sizes are known is a tenth faster.
+            graph.reshape({"tokens": [1, _USUAL_TOKENS, self.config.embed_dim]})
+        if name == "encoder":
+            precision, streams = self._encoder_precision, 1
+        elif name in ("prompt", "prepare"):
+            precision, streams = "f32", 1
+        else:
+            precision, streams = self._decoder_precision, self._threads
+        half = (*_HALF, _DRAWN_FROM, "z", "keys") if self._decoder_precision == "bf16" else ()
+        return CompiledGraph(graph, precision=precision, threads=self._threads, streams=streams, half=half)
+
+
+def _check_precision(precision: str) -> str:
+    if precision == "auto":
+        return "mixed" if runtime.has_bfloat16() else "float32"
+    if precision not in _PRECISIONS:
+        raise DeviceError(f"precision must be auto, {', '.join(_PRECISIONS)}, got {precision!r}.")
+    if precision != "float32" and not runtime.has_bfloat16():
+        raise DeviceError(f"this CPU does not compute in bfloat16, which {precision} needs; use --precision float32.")
+    return precision
