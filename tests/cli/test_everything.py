@@ -56,6 +56,7 @@ def test_lines_tell_the_time_of_each_stage_and_what_was_done_before(
     assert run(photo, *FEW, "--out", tmp_path) == 0
     first, second, third = capsys.readouterr().out.splitlines()
     assert first.startswith("coffee.png: ")
+    assert " masks by 4 clicks; read " in first
     assert [part.split()[0] for part in first.split("; ")[1].split(", ")] == [
         "read",
         "embed",
@@ -111,7 +112,7 @@ def test_a_folder_goes_on_after_a_bad_file_and_json_tells_of_it(
 
 def test_time_that_was_up_is_told(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(photo, "--points-per-side", "16", "--max-seconds", "0.000001", "--out", tmp_path) == 0
-    assert "(time was up after " in capsys.readouterr().out
+    assert " clicks when time was up; read " in capsys.readouterr().out
 
 
 def test_a_folder_of_other_settings_is_refused_unless_it_may_be_replaced(

@@ -25,7 +25,8 @@ def command(
     mode: Annotated[
         str,
         typer.Option(
-            help="full: all masks; hierarchy: and which is a part of which; cover: no overlaps, every pixel in one."
+            help="full: all masks; adaptive: nearly all, by fewer clicks; hierarchy: and which is a part of which; "
+            "cover: no overlaps, every pixel in one."
         ),
     ] = "full",
     file_format: Annotated[
@@ -47,7 +48,8 @@ def command(
     ] = None,
     model: Annotated[str, typer.Option(help="A name of `segany weights list`, or a checkpoint file.")] = "mobile_sam",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, mixed or bfloat16.")] = "auto",
+    runtime: Annotated[str, typer.Option(help="auto, torch or openvino.")] = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Processes; each loads the model and takes its memory.")] = 1,
     max_pixels: Annotated[int | None, typer.Option(min=1, help="Largest image read whole, in pixels.")] = None,
     overwrite: Annotated[
@@ -69,6 +71,7 @@ def command(
         model=model,
         device=device,
         precision=precision,
+        runtime=runtime,
         mode=mode,
         grid=GridSettings(points_per_side=points_per_side, crop_n_layers=crop_n_layers),
         thresholds=Thresholds(
@@ -115,10 +118,10 @@ class _Reporter:
         if outcome is None:
             self._shares[item] = share
         else:
-            made = self._shares.pop(item, 1.0)
+            self._shares.pop(item, None)
             self.outcomes.append(outcome)
             if not self._quiet and outcome.masks is not None:
-                print(_line(outcome, made))
+                print(_line(outcome))
         self._bar.update(self._task, completed=len(self.outcomes) + sum(self._shares.values()))
 
 
@@ -134,10 +137,10 @@ def _bar(*, quiet: bool) -> "Progress":
     )
 
 
-def _line(outcome: "Outcome", clicked: float) -> str:
+def _line(outcome: "Outcome") -> str:
     stages = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in outcome.seconds.items())
-    over = "" if clicked >= 1 else f" (time was up after {clicked:.0%} of the clicks)"
-    return f"{outcome.item.path.name}: {outcome.masks} masks{over}; {stages}"
+    over = "" if outcome.complete else " when time was up"
+    return f"{outcome.item.path.name}: {outcome.masks} masks by {outcome.clicks} clicks{over}; {stages}"
 
 
 def _print_end(
@@ -170,6 +173,8 @@ def _document(
                 "overlay": str(sink.overlay_path(outcome.item)),
                 "skipped": outcome.skipped,
                 "masks": outcome.masks,
+                "clicks": outcome.clicks,
+                "complete": outcome.complete,
                 "seconds": dict(outcome.seconds),
             }
             for outcome in outcomes

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from segany.errors import ConfigError, DigestError, SeganyError
+from segany.errors import ConfigError, DeviceError, DigestError, SeganyError
 from segany.formats import sa1b
 from segany.predict.automatic import (
     EverythingSpec,
@@ -40,10 +40,10 @@ class WorkerSpec(EverythingSpec):
             raise DigestError("another model")
         return FakeBackend()
 
-    def record(self, image, clock, progress=None):
+    def find(self, image, clock, progress=None):
         if image.info.file_name.startswith("kill"):
             os._exit(9)
-        return super().record(image, clock, progress)
+        return super().find(image, clock, progress)
 """
 SETTINGS: dict[str, Any] = {
     "grid": GridSettings(points_per_side=3, points_per_batch=4),
@@ -54,7 +54,7 @@ SETTINGS: dict[str, Any] = {
 
 @pytest.fixture
 def spec(monkeypatch: pytest.MonkeyPatch) -> EverythingSpec:
-    monkeypatch.setattr(spec_module, "_loaded", {("fake", "auto", "auto"): FakeBackend()})
+    monkeypatch.setattr(spec_module, "_loaded", {("fake", "auto", "auto", "auto"): FakeBackend()})
     return EverythingSpec(model="fake", **SETTINGS).resolved()
 
 
@@ -106,6 +106,7 @@ def test_every_image_gets_a_record_and_a_second_run_skips_them(spec: EverythingS
     assert record.image.file_name == "a.png"
     assert 0 < len(record.annotations) == told.outcomes[0].masks
     assert summary.masks == sum(outcome.masks or 0 for outcome in told.outcomes)
+    assert (told.outcomes[0].clicks, told.outcomes[0].complete) == (9, True)
     assert set(told.outcomes[0].seconds) == {"read", "embed", "click", "select", "write"}
     assert all(seconds > 0 for seconds in told.outcomes[0].seconds.values())
     assert told.shares == [pytest.approx(share) for share in (4 / 9, 8 / 9, 1, 1) * 2]
@@ -121,7 +122,7 @@ def test_the_record_is_the_generators(spec: EverythingSpec, tmp_path: Path) -> N
 
     items = photos(tmp_path / "in", "a")
     run(items, spec, ResultFolder(tmp_path / "out", spec.settings()))
-    generator = AutomaticMaskGenerator(Predictor(backend=FakeBackend()), spec.grid)
+    generator = AutomaticMaskGenerator(Predictor(backend=FakeBackend()), spec.clicking)
     expected = sa1b.record_to_json(generator.generate(items[0].path, spec.thresholds))
     written = json.loads((tmp_path / "out" / "a.json").read_text())
     assert written.pop("segany") == {"everything": json.loads(json.dumps(spec.settings()))}
@@ -140,6 +141,23 @@ def test_modes_are_made_of_the_same_masks(spec: EverythingSpec, tmp_path: Path) 
     layers = np.sum([annotation.segmentation.to_mask() for annotation in records["cover"]], axis=0)
     assert (layers == 1).all()
     assert {annotation.id for annotation in records["cover"]} <= full.keys()
+
+
+def test_adaptive_clicks_less_and_time_that_is_up_is_told(spec: EverythingSpec, tmp_path: Path) -> None:
+    (item,) = photos(tmp_path / "in", "a")
+
+    def outcome_of(made: EverythingSpec, name: str) -> Outcome:
+        told = Told()
+        run([item], made, ResultFolder(tmp_path / name, made.settings()), progress=told)
+        return told.outcomes[0]
+
+    full = replace(spec, grid=GridSettings(points_per_side=8, points_per_batch=4))
+    assert outcome_of(full, "full").clicks == 64
+    adaptive = outcome_of(replace(full, mode="adaptive"), "adaptive")
+    assert adaptive.complete
+    assert 16 <= adaptive.clicks < 64
+    late = outcome_of(replace(full, max_seconds=1e-9), "late")
+    assert (late.clicks, late.complete) == (4, False)
 
 
 def test_a_bad_image_is_recorded_and_the_rest_goes_on(spec: EverythingSpec, tmp_path: Path) -> None:
@@ -184,6 +202,19 @@ def test_another_model_under_the_same_name_is_refused(spec: EverythingSpec, tmp_
     assert str(caught.value) == (
         "fake is another model here: its parameters have the digest 000000000000, not ffffffffffff; use the same "
         "weights everywhere."
+    )
+
+
+def test_another_precision_than_where_the_settings_were_made_is_refused(spec: EverythingSpec, tmp_path: Path) -> None:
+    assert (spec.settings()["runtime"], spec.settings()["precision"]) == ("fake", "float32")
+    newer = replace(spec, backend_key="fake/2/cuda/float32")
+    assert newer.settings() == spec.settings()
+    assert newer.backend() is spec.backend()
+    other = replace(spec, backend_key="fake/1/cpu/bfloat16")
+    with pytest.raises(DeviceError) as caught:
+        run(photos(tmp_path / "in", "a"), other, ResultFolder(tmp_path / "out", other.settings()))
+    assert str(caught.value) == (
+        "fake would run by fake in float32 here, not by fake in bfloat16; name runtime and precision."
     )
 
 
@@ -255,7 +286,7 @@ class TestSpec:
         json.dumps(EverythingSpec(grid=GridSettings(point_grids=(np.array([[0.5, 0.5]]),))).settings())
 
     def test_a_low_threshold_lowers_the_floor(self) -> None:
-        assert EverythingSpec(thresholds=Thresholds(pred_iou_thresh=0.5)).grid.floor == 0.5
+        assert EverythingSpec(thresholds=Thresholds(pred_iou_thresh=0.5)).clicking.floor == 0.5
 
     def test_bad_values_say_what_was_wanted(self) -> None:
         with pytest.raises(ConfigError, match=r"^mode must be one of full.*, got 'half'\.$"):

@@ -38,12 +38,16 @@ class Outcome:
         item: The item.
         masks: How many masks were found; None when it was done before or failed.
         seconds: Stage -> seconds: read, embed, click, select, write.
+        clicks: How many clicks were made.
+        complete: False when time ran out before all clicks were made.
         error: Why it failed, or None.
     """
 
     item: Item
     masks: int | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    clicks: int = 0
+    complete: bool = True
     error: str | None = None
 
     @property
@@ -153,14 +157,14 @@ def do_item(item: Item, spec: EverythingSpec, sink: Sink, report: Callable[[floa
     try:
         with clock.stage("read"):
             image = open_image(item.path, max_pixels=spec.max_pixels)
-        record = spec.record(image, clock, lambda made, total, _: report(made / total))
+        found = spec.find(image, clock, lambda made, total, _: report(made / total))
         with clock.stage("write"):
-            sink.write(item, image, record)
+            sink.write(item, image, found.record)
     except SeganyError as error:
         return Outcome(item, error=str(error))
     except Exception as error:  # One image's trouble, out of memory or a fault of ours, must not lose the others.
         return Outcome(item, error=f"{type(error).__name__}: {error}")
-    return Outcome(item, len(record.annotations), dict(clock.seconds))
+    return Outcome(item, len(found.record.annotations), dict(clock.seconds), found.clicks, found.complete)
 
 
 def _outcomes(

@@ -1,10 +1,10 @@
 """EverythingSpec: how to find everything in an image, as a value that can be sent to another process."""
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from segany import weights
-from segany.errors import ConfigError, DigestError
+from segany.errors import ConfigError, DeviceError, DigestError
 from segany.formats.label_map import record_from_label_map
 from segany.predict.automatic._clicks import Progress
 from segany.predict.automatic._stages import StageClock, TimedPredictor
@@ -17,11 +17,26 @@ from segany.predict.cache import EmbeddingCache
 from segany.predict.load import load_backend
 from segany.schema import Image, Record
 
-__all__ = ["MODES", "EverythingSpec"]
+__all__ = ["MODES", "EverythingSpec", "Found"]
 
-# full: every click of the grid. hierarchy: the same masks, each with the one that it is a part of. cover: of the same
-# masks what is seen when they are laid over each other, and every pixel belongs to one.
-MODES = ("full", "hierarchy", "cover")
+# full: every click of the grid. adaptive: without those that would hardly find anything new. hierarchy: the masks of
+# full, each with the one that it is a part of. cover: what is seen of them when they are laid over each other, so that
+# every pixel belongs to one.
+MODES = ("full", "adaptive", "hierarchy", "cover")
+
+
+class Found(NamedTuple):
+    """Everything in an image.
+
+    Attributes:
+        record: The masks.
+        clicks: Clicks that were made.
+        complete: False when time ran out before all that were wanted were made.
+    """
+
+    record: Record
+    clicks: int
+    complete: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +48,10 @@ class EverythingSpec:
         model_digest: Digest of the model's parameters; whoever loads another model under that name says so. Empty
             until `resolved`.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        precision: "auto", "float32" or "bfloat16".
+        precision: As in `Predictor`.
+        runtime: As in `Predictor`.
+        backend_key: Key of the backend that `resolved` found. Its runtime and precision decide masks, so a worker for
+            which "auto" means others says so.
         mode: One of `MODES`.
         grid: Where to click.
         thresholds: What to keep.
@@ -46,6 +64,8 @@ class EverythingSpec:
     model_digest: str = ""
     device: str = "auto"
     precision: str = "auto"
+    runtime: str = "auto"
+    backend_key: str = ""
     mode: str = "full"
     grid: GridSettings = field(default_factory=GridSettings)
     thresholds: Thresholds = field(default_factory=Thresholds)
@@ -59,12 +79,16 @@ class EverythingSpec:
             raise ConfigError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}.")
         if self.max_seconds is not None and not self.max_seconds > 0:
             raise ConfigError(f"max_seconds must be above 0, got {self.max_seconds:g}.")
+
+    @property
+    def clicking(self) -> GridSettings:
+        """The grid as mode and thresholds want it."""
         # A threshold below the floor would ask for masks that were never kept.
         floor = min(self.grid.floor, self.thresholds.pred_iou_thresh)
-        object.__setattr__(self, "grid", replace(self.grid, floor=floor))
+        return replace(self.grid, floor=floor, adaptive=self.grid.adaptive or self.mode == "adaptive")
 
     def resolved(self, progress: weights.Progress | None = None) -> "EverythingSpec":
-        """The same with the digest of the model as it is here, which is loaded for it.
+        """The same with model and backend as they are here; the model is loaded for it.
 
         Args:
             progress: Told how far weights are fetched, as in `load_backend`.
@@ -73,20 +97,23 @@ class EverythingSpec:
             WeightsError: As `backend`.
             DeviceError: As `backend`.
         """
-        return replace(self, model_digest=self.backend(progress).model_digest)
+        backend = self.backend(progress)
+        return replace(self, model_digest=backend.model_digest, backend_key=backend.key)
 
     def settings(self) -> dict[str, Any]:
         """What decides the answer, as JSON values: not the device, nor what the model is called."""
-        grid: dict[str, Any] = {one.name: getattr(self.grid, one.name) for one in fields(self.grid)}
+        grid: dict[str, Any] = {one.name: getattr(self.clicking, one.name) for one in fields(self.grid)}
         if self.grid.point_grids is not None:
             grid["point_grids"] = [clicks.tolist() for clicks in self.grid.point_grids]
         # How many clicks are decoded at once is a matter of speed.
         del grid["points_per_batch"]
+        runtime, precision = _kind(self.backend_key) if self.backend_key else (self.runtime, self.precision)
         thresholds = {one.name: getattr(self.thresholds, one.name) for one in fields(self.thresholds)}
         return {
             "mode": self.mode,
             "model_digest": self.model_digest,
-            "precision": self.precision,
+            "runtime": runtime,
+            "precision": precision,
             **grid,
             **thresholds,
             "max_seconds": self.max_seconds,
@@ -100,17 +127,21 @@ class EverythingSpec:
 
         Raises:
             WeightsError: The weights cannot be had, or are not those of `model_digest`.
-            DeviceError: This machine does not have the device or precision.
+            DeviceError: This machine does not have the device, precision or runtime, or "auto" is another one here than
+                where the spec was resolved.
         """
-        backend = _load((self.model, self.device, self.precision), progress)
+        backend = _load((self.model, self.device, self.precision, self.runtime), progress)
         if self.model_digest and backend.model_digest != self.model_digest:
             raise DigestError(
                 f"{self.model} is another model here: its parameters have the digest {backend.model_digest[:12]}, not "
                 f"{self.model_digest[:12]}; use the same weights everywhere."
             )
+        if self.backend_key and _kind(backend.key) != _kind(self.backend_key):
+            here, there = (" in ".join(_kind(key)) for key in (backend.key, self.backend_key))
+            raise DeviceError(f"{self.model} would run by {here} here, not by {there}; name runtime and precision.")
         return backend
 
-    def record(self, image: Image, clock: StageClock, progress: Progress | None = None) -> Record:
+    def find(self, image: Image, clock: StageClock, progress: Progress | None = None) -> Found:
         """Find everything in an image.
 
         Args:
@@ -119,14 +150,16 @@ class EverythingSpec:
             progress: As in `AutomaticMaskGenerator.propose`.
         """
         predictor = TimedPredictor(self.backend(), EmbeddingCache.default() if self.use_cache else None, clock)
-        generator = AutomaticMaskGenerator(predictor, self.grid)
+        generator = AutomaticMaskGenerator(predictor, self.clicking)
         with clock.stage("click"):
             proposals = generator.propose(image, progress=progress, max_seconds=self.max_seconds)
         with clock.stage("select"):
             record = proposals.select(self.thresholds)
             if self.mode == "hierarchy":
-                return link_parts(record)
-            return _exclusive(record) if self.mode == "cover" else record
+                record = link_parts(record)
+            elif self.mode == "cover":
+                record = _exclusive(record)
+        return Found(record, proposals.clicks, proposals.complete)
 
 
 def _exclusive(record: Record) -> Record:
@@ -140,13 +173,19 @@ def _exclusive(record: Record) -> Record:
     return replace(record, annotations=tuple(cut))
 
 
-# The one model that this process works with.
-_loaded: dict[tuple[str, str, str], Backend] = {}
+def _kind(backend_key: str) -> tuple[str, str]:
+    """Runtime and precision of a backend's key: what changes masks by more than rounding."""
+    parts = backend_key.split("/")
+    return parts[0], parts[-1]
 
 
-def _load(key: tuple[str, str, str], progress: weights.Progress | None) -> Backend:
+# The one model that this process works with, by model, device, precision and runtime.
+_loaded: dict[tuple[str, str, str, str], Backend] = {}
+
+
+def _load(key: tuple[str, str, str, str], progress: weights.Progress | None) -> Backend:
     if key not in _loaded:
-        model, device, precision = key
+        model, device, precision, runtime = key
         _loaded.clear()
-        _loaded[key] = load_backend(model, device=device, precision=precision, progress=progress)
+        _loaded[key] = load_backend(model, device=device, precision=precision, runtime=runtime, progress=progress)
     return _loaded[key]
