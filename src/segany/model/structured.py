@@ -41,6 +41,9 @@ class SharedProjections(NamedTuple):
         cross2: [2 H, d, N].
         keys3: [H, d, N], the last attention.
         values3: [H, d, N].
+        position_keys2: [H, d, N], what the cells' positions add to the keys, the same for every image.
+        position_queries2: [H, d, N], scaled.
+        position_keys3: [H, d, N].
         upscaled: [N, E], the first transposed convolution.
         norms: [3, N], the variances' terms of the image alone.
     """
@@ -55,6 +58,9 @@ class SharedProjections(NamedTuple):
     cross2: Tensor
     keys3: Tensor
     values3: Tensor
+    position_keys2: Tensor
+    position_queries2: Tensor
+    position_keys3: Tensor
     upscaled: Tensor
     norms: Tensor
 
@@ -137,6 +143,9 @@ class StructuredDecoder(nn.Module):
             cross2=self._project(c.image_cross2, xg),
             keys3=self._project(c.image_keys3, xg),
             values3=self._project(c.image_values3, xg),
+            position_keys2=c.position_keys2,
+            position_queries2=c.position_queries2,
+            position_keys3=c.position_keys3,
             upscaled=torch.matmul(xg.T, c.image_upscaled.T).to(self.dtype),
             norms=torch.stack(norms),
         )
@@ -242,7 +251,7 @@ class StructuredDecoder(nn.Module):
             return r * (self._times(own, a) + self._over(rows, image)) + self._over(rows, position)
 
         queries = self._heads(reading.q_proj(x + tokens)) * c.scale
-        weights = scores(queries, c.keys2, shared.keys2, c.position_keys2).softmax(-1) * r
+        weights = scores(queries, c.keys2, shared.keys2, shared.position_keys2).softmax(-1) * r
         of_image = torch.matmul(torch.unflatten(weights, 1, (self.heads, -1)), shared.values2.transpose(1, 2)).to(
             x.dtype
         )
@@ -251,7 +260,7 @@ class StructuredDecoder(nn.Module):
         x = layer.norm3(x + layer.mlp(x))
 
         keys = self._heads(writing.k_proj(x + tokens))
-        b = self._softmax_tokens(scores(keys, c.queries2, shared.queries2, c.position_queries2))
+        b = self._softmax_tokens(scores(keys, c.queries2, shared.queries2, shared.position_queries2))
         z = torch.cat([r * a, b], 1)
         values = torch.cat([first.values, self._heads(writing.v_proj(x))], 1)
         w = torch.matmul(values, c.out2).flatten(1, 2)
@@ -273,7 +282,7 @@ class StructuredDecoder(nn.Module):
         own = torch.matmul(torch.matmul(queries, c.keys3).flatten(1, 2), w.transpose(1, 2))
         shift = (queries * c.shift_keys3).sum(-1).flatten(1).unsqueeze(-1).to(self.dtype)
         scores = outer * (self._times(own, z) + inner * self._over(queries, shared.keys3) + shift)
-        weights = (scores + self._over(queries, c.position_keys3)).softmax(-1) * outer
+        weights = (scores + self._over(queries, shared.position_keys3)).softmax(-1) * outer
         of_image = torch.matmul(
             torch.unflatten((weights * inner), 1, (self.heads, -1)), shared.values3.transpose(1, 2)
         ).to(placed.dtype)

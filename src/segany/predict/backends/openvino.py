@@ -26,7 +26,10 @@ __all__ = ["OpenVINOBackend"]
 # What the image encoder and the decoder compute in. Prompts and what the image's prompts share are always float32.
 _PRECISIONS = {"float32": ("f32", "f32"), "mixed": ("f32", "bf16"), "bfloat16": ("bf16", "bf16")}
 # What passes between graphs in bfloat16 when the decoder computes in it; the order is that of `prepare`'s outputs.
-_HALF = ("keys1", "values1", "queries1", "cross1", "keys2", "values2", "queries2", "cross2", "keys3", "values3")
+_HALF = (
+    *("keys1", "values1", "queries1", "cross1", "keys2", "values2", "queries2", "cross2", "keys3", "values3"),
+    *("position_keys2", "position_queries2", "position_keys3"),
+)
 _DRAWN_FROM = "upscaled"
 _SCORE_BATCH = 32
 # Tokens of a click (with its padding) or of a box, after the IoU token and the four masks'.
