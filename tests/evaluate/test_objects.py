@@ -34,7 +34,8 @@ def test_coco_objects(tmp_path: Path) -> None:
 
 def test_coco_with_an_annotation_of_no_image(tmp_path: Path) -> None:
     write_coco(tmp_path, images=[])
-    with pytest.raises(RecordError, match=r"instances\.json: annotation 0 \(id 7\): there is no image with its image_id 1\.$"):
+    message = r"instances\.json: annotation 0 \(id 7\): there is no image with its image_id 1\.$"
+    with pytest.raises(RecordError, match=message):
         coco_objects(tmp_path)
 
 
