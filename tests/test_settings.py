@@ -1,6 +1,7 @@
 """Settings: defaults, every variable, and a clear no to what cannot be read."""
 
 import dataclasses
+import os
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from segany import settings
 from segany.errors import ConfigError
-from segany.settings import DEFAULT_MAX_PIXELS, Settings
+from segany.settings import DEFAULT_MAX_PIXELS, Settings, limit_threads
 
 SOURCE = Path(settings.__file__).parent
 
@@ -107,3 +108,11 @@ def test_only_settings_reads_the_environment() -> None:
         if re.search(r"os\.environ|os\.getenv|getenv\(", path.read_text(encoding="utf-8"))
     ]
     assert readers == ["settings.py"]
+
+
+def test_a_limit_of_threads_is_what_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGANY_THREADS", "7")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    limit_threads(3)
+    assert Settings.from_environment().threads == 3
+    assert os.environ["OMP_NUM_THREADS"] == "3"

@@ -20,7 +20,7 @@ from platformdirs import user_cache_path
 
 from segany.errors import ConfigError
 
-__all__ = ["DEFAULT_CACHE_BYTES", "DEFAULT_MAX_PIXELS", "Settings"]
+__all__ = ["DEFAULT_CACHE_BYTES", "DEFAULT_MAX_PIXELS", "Settings", "limit_threads"]
 
 DEFAULT_MAX_PIXELS = 200_000_000
 DEFAULT_CACHE_BYTES = 4_000_000_000
@@ -76,6 +76,15 @@ class Settings:
             cache_bytes=_positive("SEGANY_CACHE_BYTES", values.get("SEGANY_CACHE_BYTES", str(DEFAULT_CACHE_BYTES))),
             offline=_flag("SEGANY_OFFLINE", values.get("SEGANY_OFFLINE", "0")),
         )
+
+
+def limit_threads(threads: int) -> None:
+    """Have what this process loads from now on compute on so many threads, as SEGANY_THREADS would have.
+
+    Args:
+        threads: At least 1.
+    """
+    os.environ["SEGANY_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
 def _positive(name: str, text: str) -> int:

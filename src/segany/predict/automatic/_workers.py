@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, cast
 from segany.errors import SeganyError
 from segany.predict.automatic.folder import FolderProgress, Item, Outcome, Sink, do_item
 from segany.predict.automatic.spec import EverythingSpec
-from segany.settings import Settings
+from segany.settings import Settings, limit_threads
 
 __all__ = ["work"]
 
@@ -144,7 +144,7 @@ def _serve(connection: _Pipe, spec: EverythingSpec, sink: Sink, threads: int, st
 
 def _limit_threads(threads: int) -> None:
     """Share the machine: without it each worker would take every core."""
-    os.environ["SEGANY_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
+    limit_threads(threads)
     import cv2
 
     cv2.setNumThreads(threads)
