@@ -15,10 +15,11 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from segany.errors import ConfigError, RecordError
-from segany.evaluate.average_recall import AREA_RANGES, AverageRecall, RecallScores, proposal_score
+from segany.evaluate.average_recall import AREA_RANGES, AverageRecall, RecallScores
 from segany.formats import coco
 from segany.geometry import Size
 from segany.masks.rle import RLE
+from segany.predict.automatic.proposals import proposal_score
 from segany.schema import Annotation, ImageInfo, Record
 from segany.settings import Settings
 

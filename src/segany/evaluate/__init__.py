@@ -3,7 +3,7 @@
 Each protocol is a module that can be run: `python -m segany.evaluate.mask_prompts`.
 """
 
-from segany.evaluate.average_recall import AREA_RANGES, AverageRecall, RecallScores, proposal_score
+from segany.evaluate.average_recall import AREA_RANGES, AverageRecall, RecallScores
 from segany.evaluate.intervals import Interval, mean_interval
 from segany.evaluate.objects import TrueObject, coco_objects, mask_folder_objects, stratified, volume_objects
 from segany.evaluate.roughening import ROUGHENINGS, Roughening, rough_mask
@@ -19,7 +19,6 @@ __all__ = [
     "coco_objects",
     "mask_folder_objects",
     "mean_interval",
-    "proposal_score",
     "rough_mask",
     "stratified",
     "volume_objects",

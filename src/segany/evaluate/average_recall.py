@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from segany.errors import ConfigError, RecordError
 from segany.formats.coco import stated_area
 from segany.masks import rle_iou_matrix
+from segany.predict.automatic.proposals import proposal_score
 from segany.schema import Annotation, Record
 
-__all__ = ["AREA_RANGES", "AverageRecall", "RecallScores", "proposal_score"]
+__all__ = ["AREA_RANGES", "AverageRecall", "RecallScores"]
 
 # Square pixels, both ends included, as COCO's evaluation has them.
 AREA_RANGES = MappingProxyType(
@@ -35,11 +36,6 @@ class RecallScores(NamedTuple):
     small: float
     medium: float
     large: float
-
-
-def proposal_score(annotation: Annotation) -> float:
-    """Mean of predicted IoU and stability, by which proposals are ranked (SAM paper, app. D.4)."""
-    return ((annotation.predicted_iou or 0.0) + (annotation.stability_score or 0.0)) / 2
 
 
 class AverageRecall:

@@ -16,7 +16,7 @@ from segany.predict.automatic._suppress import inclusive, overlap, touches_inner
 from segany.predict.automatic.settings import GridSettings, Thresholds
 from segany.schema import Annotation, ImageInfo, Record
 
-__all__ = ["CropProposals", "Proposals", "rank"]
+__all__ = ["CropProposals", "Proposals", "proposal_score", "rank"]
 
 # Windows of fewer cells are soon enlarged, and no estimate is good for them.
 _SMALL_WINDOW = 1024
@@ -187,13 +187,15 @@ class Proposals:
         )
 
 
+def proposal_score(annotation: Annotation) -> float:
+    """Mean of predicted IoU and stability, by which proposals are ranked (SAM paper, app. D.4)."""
+    return ((annotation.predicted_iou or 0.0) + (annotation.stability_score or 0.0)) / 2
+
+
 def rank(record: Record) -> Record:
-    """Order masks by the mean of predicted IoU and stability, as proposals are ranked (SAM paper, app. D.4)."""
-
-    def score(annotation: Annotation) -> float:
-        return -((annotation.predicted_iou or 0.0) + (annotation.stability_score or 0.0)) / 2
-
-    return replace(record, annotations=tuple(sorted(record.annotations, key=score)))
+    """Order masks by `proposal_score`, the highest first."""
+    ordered = sorted(record.annotations, key=lambda annotation: -proposal_score(annotation))
+    return replace(record, annotations=tuple(ordered))
 
 
 def _stability_slack(windows: Sequence[LogitWindow]) -> NDArray[np.float64]:
