@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from segany.errors import ConfigError
 
-__all__ = ["Interval", "mean_interval"]
+__all__ = ["Interval", "mean_interval", "percentile_interval"]
 
 
 @dataclass(frozen=True)
@@ -62,5 +62,23 @@ def mean_interval(
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
     means = (draws @ sums) / (draws @ counts)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(numbers.mean()), float(low), float(high), len(numbers))
+    return percentile_interval(float(numbers.mean()), means, len(numbers), level)
+
+
+def percentile_interval(value: float, draws: NDArray[np.float64], n: int, level: float = 0.95) -> Interval:
+    """Interval that holds the middle of a bootstrap's draws.
+
+    Args:
+        value: The figure itself.
+        draws: [R] the figure of each draw; NaN where a draw has none.
+        n: How many values the figure is of.
+        level: How much of the draws the interval holds, between 0 and 1.
+
+    Returns:
+        An interval whose ends are NaN when no draw has a value.
+    """
+    kept = draws[np.isfinite(draws)]
+    if len(kept) == 0:
+        return Interval(value, float("nan"), float("nan"), n)
+    low, high = np.quantile(kept, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, float(low), float(high), n)
