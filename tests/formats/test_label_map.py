@@ -123,7 +123,7 @@ def test_what_is_no_label_map_is_refused(tmp_path: Path) -> None:
     assert message() == f"cannot read {path}: No such file or directory."
     path.write_text("text")
     assert message() == f"{path} is no PNG or TIFF file, so it is no label map."
-    PillowImage.new("RGB", (3, 2)).save(path)
+    PillowImage.new("RGB", (3, 2), (1, 2, 3)).save(path)
     assert message() == f"{path} has the mode RGB; a label map has one number for each pixel."
     PillowImage.new("L", (300, 200)).save(path)
     assert message(INFO) == f"{path}: the label map of a.png is [200, 300], but the image 6x8 (height x width)."

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from segany.errors import RecordError
+from segany.formats.problems import FlawError, ProblemKind
 
-__all__ = ["Fields", "read_json"]
+__all__ = ["Fields", "parse_json", "read_json"]
 
 MAX_FILE_BYTES = 256 * 2**20
 
@@ -31,17 +32,32 @@ def read_json(path: str | os.PathLike[str], max_bytes: int = MAX_FILE_BYTES) -> 
         with Path(path).open("rb") as file:
             content = file.read(max_bytes + 1)
     except OSError as error:
-        raise RecordError(f"cannot read {path}: {error.strerror or error}.") from error
+        raise FlawError("unreadable", f"cannot read {path}: {error.strerror or error}.") from error
     if len(content) > max_bytes:
-        raise RecordError(f"{path} is larger than {max_bytes} bytes, the most that is read as one record; split it.")
+        raise FlawError(
+            "refused", f"{path} is larger than {max_bytes} bytes, the most that is read as one record; split it."
+        )
+    return parse_json(content, path)
+
+
+def parse_json(content: bytes, path: str | os.PathLike[str]) -> Any:
+    """The document that the bytes of a JSON file hold.
+
+    Args:
+        content: UTF-8.
+        path: What the messages call it.
+
+    Raises:
+        RecordError: As `read_json`.
+    """
     try:
         return json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
-        raise RecordError(f"{path} is not UTF-8 text (byte {error.start}), so it is no JSON record.") from error
+        raise FlawError("bad_json", f"{path} is not UTF-8 text (byte {error.start}), so it is no JSON record.") from error
     except RecursionError as error:
-        raise RecordError(f"{path} is nested too deeply to be a record.") from error
+        raise FlawError("bad_json", f"{path} is nested too deeply to be a record.") from error
     except ValueError as error:
-        raise RecordError(f"{path} is not valid JSON: {error}.") from error
+        raise FlawError("bad_json", f"{path} is not valid JSON: {error}.") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -133,13 +149,20 @@ class Fields:
             return None
         converted = convert(value)
         if converted is None:
-            raise RecordError(f"{self.where}: {key} must be {wanted}, got {_shown(value)}.")
+            kind: ProblemKind = "not_a_number" if _holds_nan(value) else "invalid"
+            raise FlawError(kind, f"{self.where}: {key} must be {wanted}, got {_shown(value)}.")
         return converted
 
 
 def _shown(value: Any) -> str:
     text = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
     return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def _holds_nan(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(_holds_nan(item) for item in value)
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _is_real(value: Any, allow_bool: bool = False) -> bool:

@@ -9,7 +9,7 @@ from segany.errors import InputError, MaskError, RecordError
 from segany.formats._json import Fields
 from segany.geometry import Size, xywh_to_xyxy, xyxy_to_xywh
 from segany.masks.rle import MAX_PIXELS, RLE
-from segany.schema import Annotation, AnnotationSource, ImageInfo, Parent, Prompt, ReviewState
+from segany.schema import Annotation, AnnotationSource, ImageInfo, Parent, Prompt, Record, ReviewState
 from segany.settings import DEFAULT_MAX_PIXELS
 
 __all__ = [
@@ -20,7 +20,9 @@ __all__ = [
     "own_to_annotation",
     "own_to_image",
     "plain_number",
+    "read_ignore",
     "read_rle",
+    "record_to_own",
     "to_xywh",
     "to_xyxy",
 ]
@@ -106,6 +108,23 @@ def own_to_image(own: Fields) -> dict[str, Any]:
         "licence": own.text("licence"),
         "group": own.text("group"),
     }
+
+
+def record_to_own(record: Record) -> dict[str, Any]:
+    """JSON values of what the formats have no field for, of a record but for its annotations."""
+    ignore = {} if record.ignore is None else {"ignore": record.ignore.to_coco()}
+    return image_to_own(record.image) | ignore
+
+
+def read_ignore(image: Fields) -> RLE | None:
+    """The region to ignore that `record_to_own` wrote with the image.
+
+    Raises:
+        RecordError: It is no valid mask.
+    """
+    own = image.child(OWN)
+    ignore = None if own is None else own.child("ignore")
+    return None if ignore is None else read_rle(ignore)
 
 
 def image_size(fields: Fields) -> Size:

@@ -18,13 +18,16 @@ from PIL import UnidentifiedImageError
 
 from segany.errors import MaskError, RecordError
 from segany.files import atomic_path
+from segany.formats.problems import FlawError
 from segany.geometry import Size
 from segany.masks.rle import RLE
 from segany.schema import Annotation, ImageInfo, Record
 from segany.settings import DEFAULT_MAX_PIXELS
 
-__all__ = ["label_map", "read_record", "record_from_label_map", "write_record"]
+__all__ = ["label_map", "read_labels", "read_record", "record_from_label_map", "write_record"]
 
+# Their decoders lose nothing, so that a number is read as it was written.
+_LOSSLESS = ("PNG", "TIFF", "GIF", "BMP")
 _LABELS = {"L": np.uint8, "P": np.uint8, "1": np.uint8, "I;16": np.uint16, "I;16B": np.uint16, "I": np.int32}
 
 
@@ -116,7 +119,7 @@ def read_record(
         RecordError: The file cannot be read, has colours, too many pixels or another size than the image.
     """
     source = Path(path)
-    labels = _read(source)
+    labels = read_labels(source)
     info = image or ImageInfo(source.stem, source.name, Size(*labels.shape))
     try:
         return record_from_label_map(labels, info, ignore=ignore)
@@ -124,24 +127,51 @@ def read_record(
         raise RecordError(f"{source}: {error}") from error
 
 
-def _read(path: Path) -> NDArray[Any]:
+def read_labels(path: str | os.PathLike[str]) -> NDArray[Any]:
+    """The numbers of a label map or a mask, before anyone says what they mean.
+
+    Of a picture with a palette the indexes are read, not the colours; a picture whose red, green and blue are the same
+    everywhere is grey.
+
+    Args:
+        path: A picture of 1, 8, 16 or 32 bits without loss: PNG, TIFF, GIF or BMP.
+
+    Returns:
+        [H, W] uint8, uint16 or int32.
+
+    Raises:
+        RecordError: The file cannot be read, has colours or too many pixels.
+    """
+    path = Path(path)
     try:
-        with PillowImage.open(path, formats=("PNG", "TIFF")) as picture:
+        with PillowImage.open(path, formats=_LOSSLESS) as picture:
             if picture.width * picture.height > DEFAULT_MAX_PIXELS:
-                raise RecordError(f"{path} has {picture.width * picture.height:,} pixels; a label map may have "
-                                  f"{DEFAULT_MAX_PIXELS:,}.")  # fmt: skip
+                raise FlawError(
+                    "refused",
+                    f"{path} has {picture.width * picture.height:,} pixels; a label map may have "
+                    f"{DEFAULT_MAX_PIXELS:,}.",
+                )
+            if picture.mode in ("RGB", "RGBA", "LA"):
+                return _grey(picture, path)
             if picture.mode not in _LABELS:
                 raise RecordError(f"{path} has the mode {picture.mode}; a label map has one number for each pixel.")
             return np.asarray(picture).astype(_LABELS[picture.mode], copy=False)
     except UnidentifiedImageError as error:
-        raise RecordError(f"{path} is no PNG or TIFF file, so it is no label map.") from error
+        raise FlawError("unreadable", f"{path} is no PNG or TIFF file, so it is no label map.") from error
     except (PillowImage.DecompressionBombError, PillowImage.DecompressionBombWarning) as error:
-        raise RecordError(f"{path} has too many pixels for a label map.") from error
+        raise FlawError("refused", f"{path} has too many pixels for a label map.") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         if isinstance(error, RecordError):
             raise
         reason = getattr(error, "strerror", None) or error
-        raise RecordError(f"cannot read {path}: {reason}.") from error
+        raise FlawError("unreadable", f"cannot read {path}: {reason}.") from error
+
+
+def _grey(picture: PillowImage.Image, path: Path) -> NDArray[np.uint8]:
+    channels = np.asarray(picture)[..., : 1 if picture.mode == "LA" else 3]
+    if (channels != channels[..., :1]).any():
+        raise RecordError(f"{path} has the mode {picture.mode}; a label map has one number for each pixel.")
+    return np.ascontiguousarray(channels[..., 0])
 
 
 def _shape(labels: NDArray[Any]) -> str:

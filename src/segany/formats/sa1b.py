@@ -8,7 +8,7 @@
 
 What SA-1B has no field for stands under the key "segany" of the image and of each annotation, where it differs from
 the default, so that a record survives the way to the file and back. Other fields of an annotation are kept in its
-`extra` and written again; other fields of the image or the document are not kept.
+`extra` and written again, and so are those of the image in the record's; other fields of the document are not kept.
 """
 
 import json
@@ -22,11 +22,12 @@ from segany.formats._own import (
     OWN,
     annotation_to_own,
     image_size,
-    image_to_own,
     own_to_annotation,
     own_to_image,
     plain_number,
+    read_ignore,
     read_rle,
+    record_to_own,
     to_xywh,
     to_xyxy,
 )
@@ -39,6 +40,7 @@ MAX_ANNOTATIONS = 100_000
 _FIELDS = frozenset(
     {"id", "segmentation", "bbox", "area", "predicted_iou", "stability_score", "point_coords", "crop_box", OWN}
 )
+_IMAGE_FIELDS = frozenset({"image_id", "width", "height", "file_name", OWN})
 
 
 def read_record(path: str | os.PathLike[str]) -> Record:
@@ -83,7 +85,8 @@ def record_to_json(record: Record) -> dict[str, Any]:
         "height": info.size.height,
         "file_name": info.file_name,
     }
-    if own := image_to_own(info):
+    image |= {key: value for key, value in record.extra.items() if key not in _IMAGE_FIELDS}
+    if own := record_to_own(record):
         image[OWN] = own
     return {"image": image, "annotations": [_annotation_to_json(each, info.size) for each in record.annotations]}
 
@@ -106,7 +109,8 @@ def record_from_json(document: Any, name: str) -> Record:
     info = _image_from_json(image)
     annotations = tuple(_annotation_from_json(entry, index, name) for index, entry in enumerate(entries))
     try:
-        return Record(info, annotations)
+        extra = {key: value for key, value in image.values.items() if key not in _IMAGE_FIELDS}
+        return Record(info, annotations, read_ignore(image), extra)
     except RecordError as error:
         raise RecordError(f"{name}: {error}") from error
 

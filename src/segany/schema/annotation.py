@@ -94,14 +94,35 @@ class Record:
     Attributes:
         image: What is known of the image.
         annotations: Its masks, all of the image's size, with ids that differ.
+        ignore: Pixels that nobody decided on (void borders, an unknown band), or None; crowds are not in it.
+        extra: Fields that a foreign format has for the image, returned on export.
     """
 
     image: ImageInfo
     annotations: tuple[Annotation, ...] = ()
+    ignore: RLE | None = None
+    extra: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def objects(self) -> tuple[Annotation, ...]:
+        """The annotations that are one object each: all but crowds."""
+        return tuple(annotation for annotation in self.annotations if not annotation.iscrowd)
+
+    @property
+    def undecided(self) -> RLE | None:
+        """Pixels that an evaluation leaves out: `ignore` and every crowd; None where there are none."""
+        parts = [annotation.segmentation for annotation in self.annotations if annotation.iscrowd]
+        parts += [] if self.ignore is None else [self.ignore]
+        return RLE.merge(parts) if parts else None
 
     def __post_init__(self) -> None:
         """Check that every mask has the image's size and that ids differ."""
         object.__setattr__(self, "annotations", tuple(self.annotations))
+        if self.ignore is not None and self.ignore.size != self.image.size:
+            raise RecordError(
+                f"the region to ignore of {self.image.file_name} is {self.ignore.size} but the image is "
+                f"{self.image.size}."
+            )
         seen = set()
         for annotation in self.annotations:
             if annotation.segmentation.size != self.image.size:
