@@ -1,5 +1,25 @@
-"""Annotation codecs, one module for each format: masks to files and back."""
+"""Annotation codecs, one module for each format: masks to files and back; and one way in for all of them.
+
+`open_dataset(path)` finds out what a folder or a file holds and gives its records one by one.
+"""
 
 from segany.formats import coco, label_map, sa1b
+from segany.formats.category import FORMAT_NAMES, Category, FormatName
+from segany.formats.dataset import Dataset
+from segany.formats.detect import detect, open_dataset
+from segany.formats.problems import PROBLEM_KINDS, Problem, ProblemKind
 
-__all__ = ["coco", "label_map", "sa1b"]
+__all__ = [
+    "FORMAT_NAMES",
+    "PROBLEM_KINDS",
+    "Category",
+    "Dataset",
+    "FormatName",
+    "Problem",
+    "ProblemKind",
+    "coco",
+    "detect",
+    "label_map",
+    "open_dataset",
+    "sa1b",
+]

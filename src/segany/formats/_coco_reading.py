@@ -39,7 +39,6 @@ class Instances:
 
     Attributes:
         categories: By their number.
-        is_lvis: Categories have frequencies, as LVIS has them.
     """
 
     def __init__(self, path: str | os.PathLike[str], log: ProblemLog | None = None) -> None:
@@ -68,6 +67,11 @@ class Instances:
     def is_lvis(self) -> bool:
         """Whether categories have frequencies, as LVIS has them."""
         return any(category.frequency is not None for category in self.categories.values())
+
+    @property
+    def listed_categories(self) -> tuple[Category, ...]:
+        """The categories that objects can have, in the file's order."""
+        return tuple(each for number, each in self.categories.items() if number not in self._uncategorised)
 
     def __len__(self) -> int:
         return len(self._images)
@@ -128,9 +132,7 @@ class Instances:
             if image_id is None:
                 raise fields.missing("image_id")
             ordinal = self._ordinals.setdefault(image_id, len(self._ordinals))
-            for column, value in zip(
-                self._annotations, (ordinal, element.start, length, element.index), strict=True
-            ):
+            for column, value in zip(self._annotations, (ordinal, element.start, length, element.index), strict=True):
                 column.append(value)
         elif element.key == "categories":
             self._add_category(Fields(self._read_again(element, where), fields.where))
@@ -171,9 +173,7 @@ class Instances:
                 fields = self._annotation_fields(file, place)
                 with self._log.watch(self._name, self._key(fields), "missing_image"):
                     image_id = _short(names[int(ordinals[place])])
-                    raise FlawError(
-                        "missing_image", f"{fields.where}: there is no image with its image_id {image_id}."
-                    )
+                    raise FlawError("missing_image", f"{fields.where}: there is no image with its image_id {image_id}.")
 
     def _parse(self, file: IO[bytes], start: int, length: int, key: str) -> Fields:
         file.seek(start)
@@ -260,9 +260,7 @@ class Instances:
         if number in self.categories:
             return self.categories[number].name
         with self._log.watch(self._name, self._key(fields)):
-            raise FlawError(
-                "unknown_category", f"{fields.where}: there is no category with its category_id {number}."
-            )
+            raise FlawError("unknown_category", f"{fields.where}: there is no category with its category_id {number}.")
         return None
 
     def _finite(self, fields: Fields, extra: dict[str, Any]) -> dict[str, Any]:
@@ -289,9 +287,7 @@ def _shape(fields: Fields, size: Size, extra: dict[str, Any]) -> dict[str, Any]:
             )
         rings.append(np.array(numbers).reshape(-1, 2))
     if not rings:
-        raise FlawError(
-            "empty_mask", f"{fields.where}: segmentation is an empty list; a mask needs at least one ring."
-        )
+        raise FlawError("empty_mask", f"{fields.where}: segmentation is an empty list; a mask needs at least one ring.")
     mask = rings_to_rle(rings, size)
     if area is not None and area != mask.area:
         extra["area"] = area

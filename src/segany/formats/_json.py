@@ -53,7 +53,9 @@ def parse_json(content: bytes, path: str | os.PathLike[str]) -> Any:
     try:
         return json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
-        raise FlawError("bad_json", f"{path} is not UTF-8 text (byte {error.start}), so it is no JSON record.") from error
+        raise FlawError(
+            "bad_json", f"{path} is not UTF-8 text (byte {error.start}), so it is no JSON record."
+        ) from error
     except RecursionError as error:
         raise FlawError("bad_json", f"{path} is nested too deeply to be a record.") from error
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Walking through a large JSON object without holding it: the elements of its arrays, one by one, and where they lie."""
+"""Walking through a large JSON object without holding it: elements of its arrays one by one, and where they lie."""
 
 import json
 import os

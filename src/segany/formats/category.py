@@ -1,8 +1,14 @@
-"""Category: a class of objects as a data set names it."""
+"""What a data set calls its objects, and what segany calls the formats."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-__all__ = ["Category"]
+__all__ = ["FORMAT_NAMES", "Category", "FormatName"]
+
+FormatName = Literal[
+    "binary_masks", "bsds", "coco", "davis", "label_maps", "lvis", "sa1b", "sa1b_shards", "sav", "voc", "yolo"
+]
+FORMAT_NAMES: tuple[FormatName, ...] = get_args(FormatName)
 
 
 @dataclass(frozen=True)
