@@ -6,6 +6,7 @@ what is drawn again and again are whole images, as the objects of one image are 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,17 @@ RESAMPLES = 2000
 
 
 class Metric(ABC):
-    """One figure of a report, gathered image by image."""
+    """One figure of a report, gathered image by image.
+
+    It reads columns that are written to `items.parquet`, so that two reports can be compared afterwards.
+
+    Attributes:
+        unit: "share": from 0 to 1, shown in percent; "number": shown as it is.
+        lower_is_better: Whether less of it is better.
+    """
+
+    unit: Literal["share", "number"] = "share"
+    lower_is_better = False
 
     @abstractmethod
     def update(self, rows: Sequence[Row]) -> None:
@@ -52,14 +63,24 @@ class Metric(ABC):
 class Ratio(Metric):
     """One column's sum over another's: what is missing (None, NaN) in either counts for nothing."""
 
-    def __init__(self, numerator: str, denominator: str | None = None) -> None:
+    def __init__(
+        self,
+        numerator: str,
+        denominator: str | None = None,
+        *,
+        unit: Literal["share", "number"] = "share",
+        lower_is_better: bool = False,
+    ) -> None:
         """Name the columns.
 
         Args:
             numerator: Column that is summed; true counts as 1.
             denominator: Column that it is divided by the sum of; the number of rows when left out.
+            unit: See `Metric`.
+            lower_is_better: See `Metric`.
         """
         self._numerator, self._denominator = numerator, denominator
+        self.unit, self.lower_is_better = unit, lower_is_better
         self.reset()
 
     def reset(self) -> None:
@@ -76,9 +97,9 @@ class Ratio(Metric):
             bottom = 1.0 if self._denominator is None else _number(row.get(self._denominator))
             if not np.isnan(top) and not np.isnan(bottom):
                 above, below, count = above + top, below + bottom, count + 1
-        if count:
-            self._sums.append((above, below))
-            self._n += count
+        # Kept even if nothing counts: two metrics that saw the same images draw the same ones.
+        self._sums.append((above, below))
+        self._n += count
 
     @property
     def n(self) -> int:
@@ -107,22 +128,34 @@ class Ratio(Metric):
 class Mean(Ratio):
     """The mean of a column; of a column of true and false, the share of true."""
 
-    def __init__(self, column: str) -> None:
-        """Name the column."""
-        super().__init__(column)
+    def __init__(
+        self, column: str, *, unit: Literal["share", "number"] = "share", lower_is_better: bool = False
+    ) -> None:
+        """Name the column; the rest as `Ratio`."""
+        super().__init__(column, unit=unit, lower_is_better=lower_is_better)
 
 
 class Resampled(Metric):
     """Any figure of all images' rows together, computed anew for each draw: AP, ODS, ECE."""
 
-    def __init__(self, figure: Callable[[Sequence[Sequence[Row]]], float], resamples: int = 200) -> None:
+    def __init__(
+        self,
+        figure: Callable[[Sequence[Sequence[Row]]], float],
+        resamples: int = 200,
+        *,
+        unit: Literal["share", "number"] = "share",
+        lower_is_better: bool = False,
+    ) -> None:
         """Give the function.
 
         Args:
             figure: From each image's rows to the figure; an image may come more than once.
             resamples: How often it is computed; the draws are repeated up to `RESAMPLES`.
+            unit: See `Metric`.
+            lower_is_better: See `Metric`.
         """
         self._figure, self._resamples = figure, resamples
+        self.unit, self.lower_is_better = unit, lower_is_better
         self.reset()
 
     def reset(self) -> None:
@@ -131,8 +164,7 @@ class Resampled(Metric):
 
     def update(self, rows: Sequence[Row]) -> None:
         """See `Metric.update`."""
-        if rows:
-            self._images.append(tuple(rows))
+        self._images.append(tuple(rows))
 
     @property
     def n(self) -> int:

@@ -8,9 +8,9 @@ How to add a protocol
 2. `rows(item, subjects, stages)` measures one image and returns its rows: flat mappings of column -> number, string,
    boolean or None. The runner adds the columns `set`, `model`, `image`, the item's metadata. Conventional columns:
    `object` (the annotation's id), `area` (pixels), `size` (`size_of(area)`), `category`. A column whose name begins
-   with `_` is kept for pictures and metrics and not written to `items.parquet`. Wrap stages in
-   `with stages("embed"): ...` so that the report can tell where time went. A row must follow from the item, the
-   subjects and the settings alone: rows are cached by the digests of the three.
+   with `_` is for pictures alone (`segany.evaluate.rows`): metrics do not read it and `items.parquet` does not hold
+   it. Wrap stages in `with stages("embed"): ...` so that the report can tell where time went. A row must follow from
+   the item, the subjects and the settings alone: rows are cached by the digests of the three.
 3. `metrics()` names the figures: `Mean("iou")`, `Ratio("found", "objects")`, or `Resampled(function)` where a figure is
    no ratio of sums. The runner updates them image by image, for each set, for each slice, and bootstraps over images.
 4. Add the class to `PROTOCOLS` in `evaluate/protocols/__init__.py`. Raise `version` whenever equal settings give other
@@ -85,6 +85,7 @@ class EvaluationProtocol(ABC):
         unit: What `--limit` counts.
         subjects: How many models one measurement takes: 2 for comparisons.
         main: The metric that reports, slices and cases go by.
+        case_column: Column of rows that the worst and best cases of a report are chosen by; None for no pictures.
         axis: What the axis of `curve` is.
         published: Figures that others published.
     """
@@ -95,6 +96,7 @@ class EvaluationProtocol(ABC):
     unit: ClassVar[Literal["object", "image"]] = "object"
     subjects: ClassVar[int] = 1
     main: ClassVar[str]
+    case_column: ClassVar[str | None] = None
     axis: ClassVar[str] = ""
     published: ClassVar[Sequence[Published]] = ()
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from segany.errors import MaskError
 from segany.geometry.boxes import box_intersection
+from segany.geometry.size import Size
 from segany.masks import _runs
 from segany.masks._checks import checked_mask
 from segany.masks.measurements import mask_area
@@ -104,7 +105,9 @@ def rle_iou_matrix(
     return _ratio(shared, np.where(crowd[None, :], areas_a, areas_a + areas_b - shared))
 
 
-def boundary(mask: NDArray[np.bool_], dilation_ratio: float = 0.02) -> NDArray[np.bool_]:
+def boundary(
+    mask: NDArray[np.bool_], dilation_ratio: float = 0.02, *, image_size: Size | None = None
+) -> NDArray[np.bool_]:
     """The mask's pixels near its outline (Cheng et al. 2021, "Boundary IoU", sec. 4).
 
     The mask is eroded by a 3 x 3 kernel round(ratio x image diagonal) times, at least once, beyond the image being
@@ -113,6 +116,7 @@ def boundary(mask: NDArray[np.bool_], dilation_ratio: float = 0.02) -> NDArray[n
     Args:
         mask: [H, W] bool.
         dilation_ratio: Width of the boundary as a share of the image's diagonal.
+        image_size: Size of the image where `mask` is a part of it, cut so that nothing of the mask lies outside.
 
     Returns:
         [H, W] bool.
@@ -127,7 +131,7 @@ def boundary(mask: NDArray[np.bool_], dilation_ratio: float = 0.02) -> NDArray[n
         raise MaskError(f"the dilation ratio must be above 0, got {dilation_ratio}.")
     if mask.size == 0:
         return mask.copy()
-    height, width = mask.shape
+    height, width = image_size or mask.shape
     times = max(1, round(dilation_ratio * float(np.sqrt(height**2 + width**2))))
     padded = np.pad(mask, 1).view(np.uint8)
     inner = cv2.erode(padded, np.ones((3, 3), dtype=np.uint8), iterations=times)[1:-1, 1:-1]

@@ -170,16 +170,17 @@ def concavity(mask: NDArray[np.bool_]) -> float:
     return 1.0 - float(np.count_nonzero(mask)) / hull_area
 
 
-def deepest_point(mask: NDArray[np.bool_]) -> DeepestPoint | None:
+def deepest_point(mask: NDArray[np.bool_], without: NDArray[np.int64] | None = None) -> DeepestPoint | None:
     """The pixel farthest from the mask's outline: where a first click goes (SAM paper, app. D.1).
 
     Beyond the image counts as outside the mask. Of equally deep pixels the first in row order is taken.
 
     Args:
         mask: [H, W] bool.
+        without: [N, 2] (x, y) pixels that are not taken, however deep; they may lie outside the mask.
 
     Returns:
-        The point, or None for an empty mask.
+        The point, or None for an empty mask, or one that has no other pixels.
 
     Raises:
         MaskError: The mask is not [H, W] bool.
@@ -192,5 +193,11 @@ def deepest_point(mask: NDArray[np.bool_]) -> DeepestPoint | None:
     # Nothing outside the box but background, so distances inside it are those of the whole image.
     padded = np.pad(mask[y0:y1, x0:x1], 1).view(np.uint8)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    if without is not None:
+        columns, rows = without.reshape(-1, 2).T
+        inside = (columns >= x0) & (columns < x1) & (rows >= y0) & (rows < y1)
+        distance[rows[inside] - y0 + 1, columns[inside] - x0 + 1] = 0
+        if not distance.any():
+            return None
     y, x = np.unravel_index(int(np.argmax(distance)), distance.shape)
     return DeepestPoint(x0 + int(x) - 1, y0 + int(y) - 1, float(distance[y, x]))

@@ -9,7 +9,7 @@ from segany.errors import ConfigError, MaskError
 from segany.masks import deepest_point, largest_component, mask_box
 from segany.schema import NEGATIVE, POSITIVE
 
-__all__ = ["Click", "NextClickRule", "first_click", "next_click", "true_box"]
+__all__ = ["Click", "NextClickRule", "first_click", "next_click", "random_click", "true_box"]
 
 NextClickRule = Literal["largest", "deepest"]
 
@@ -50,8 +50,32 @@ def first_click(mask: NDArray[np.bool_]) -> tuple[int, int]:
     return deepest.x, deepest.y
 
 
+def random_click(mask: NDArray[np.bool_], seed: int) -> tuple[int, int]:
+    """Any pixel of an object: near an edge or on a part it leaves more open what is meant than the middle does.
+
+    Args:
+        mask: [H, W] bool, not empty.
+        seed: The same seed gives the same pixel.
+
+    Returns:
+        x and y; every pixel is as likely.
+
+    Raises:
+        MaskError: The mask is empty or not [H, W] bool.
+    """
+    if mask_box(mask)[2] == 0:
+        raise MaskError("a click needs a mask with at least one pixel, got an empty one; leave such objects out.")
+    pixels = np.flatnonzero(mask)
+    y, x = divmod(int(pixels[np.random.default_rng(seed).integers(len(pixels))]), mask.shape[1])
+    return x, y
+
+
 def next_click(
-    prediction: NDArray[np.bool_], truth: NDArray[np.bool_], rule: NextClickRule = "largest"
+    prediction: NDArray[np.bool_],
+    truth: NDArray[np.bool_],
+    rule: NextClickRule = "largest",
+    *,
+    clicked: NDArray[np.int64] | None = None,
 ) -> Click | None:
     """Where a person would correct a mask: as deep as possible inside what is wrong (SAM paper, sec. 7.1).
 
@@ -63,9 +87,12 @@ def next_click(
         rule: "largest": the wrong region (8-connected) with the most pixels. "deepest": the one that holds the point
             farthest from its outline, the rule of the click literature's NoC (RITM, SimpleClick). Of equals, what is
             missing goes before what is too much, and the first in row order before others.
+        clicked: [N, 2] (x, y) of earlier clicks: such a pixel is not clicked again, deep as it may be (RITM); those
+            outside the masks do not matter.
 
     Returns:
-        A click on the object where it is missing or off it where it is too much; None where nothing is wrong.
+        A click on the object where it is missing or off it where it is too much; None where nothing is wrong, or only
+        pixels that were clicked before.
 
     Raises:
         MaskError: The masks are not [H, W] bool of one size.
@@ -81,7 +108,7 @@ def next_click(
     best: tuple[float, Click] | None = None
     for wrong, label in ((truth & ~prediction, POSITIVE), (prediction & ~truth, NEGATIVE)):
         region = largest_component(wrong) if rule == "largest" else wrong
-        deepest = deepest_point(region)
+        deepest = deepest_point(region, clicked)
         if deepest is None:
             continue
         worth = float(np.count_nonzero(region)) if rule == "largest" else deepest.distance

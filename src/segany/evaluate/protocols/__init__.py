@@ -3,10 +3,24 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from segany.errors import ConfigError
 from segany.evaluate.protocol import EvaluationProtocol
+from segany.evaluate.protocols.clicks import Clicks
+from segany.evaluate.protocols.noc import NoC
 
-__all__ = ["PROTOCOLS"]
+__all__ = ["PROTOCOLS", "Clicks", "NoC", "find_protocol"]
 
-_ALL: tuple[type[EvaluationProtocol], ...] = ()
+_ALL: tuple[type[EvaluationProtocol], ...] = (Clicks, NoC)
 
 PROTOCOLS: Mapping[str, type[EvaluationProtocol]] = MappingProxyType({one.name: one for one in _ALL})
+
+
+def find_protocol(name: str) -> type[EvaluationProtocol]:
+    """Find a protocol by its name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if name not in PROTOCOLS:
+        raise ConfigError(f"no protocol is named {name!r}; there are {', '.join(sorted(PROTOCOLS))}.")
+    return PROTOCOLS[name]

@@ -1,0 +1,141 @@
+"""The click loop: all objects of one image are clicked side by side, each corrected where its last answer was wrong."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from segany.evaluate.protocol import Stages
+from segany.evaluate.segmenter import Answer, MaskCrop, Question, Segmenter
+from segany.evaluate.truth import Truth
+from segany.predict.simulate import Click, NextClickRule
+from segany.schema import POSITIVE, Prompt
+
+__all__ = ["Multimask", "Session", "Step", "run_sessions"]
+
+Multimask = Literal["first", "always", "never"]
+
+
+_NOTHING = MaskCrop((0, 0, 0, 0), np.zeros((0, 0), dtype=np.bool_))
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one click led to.
+
+    Attributes:
+        iou: Of the candidate of highest score.
+        oracle: Of the best candidate.
+        boundary_iou: Of the candidate of highest score; NaN where it was not asked for.
+        score: The candidate's own score.
+    """
+
+    iou: float
+    oracle: float
+    boundary_iou: float
+    score: float
+
+
+@dataclass
+class Session:
+    """One object being clicked.
+
+    Attributes:
+        truth: What is meant.
+        steps: One for each click; none after the click that left nothing to correct.
+        clicks: The clicks themselves.
+        shown: The answer after the click that pictures show, or after the last one.
+        answer: The last answer, while the loop runs.
+        chosen: Which of its candidates is gone on from.
+    """
+
+    truth: Truth
+    steps: list[Step] = field(default_factory=list)
+    clicks: list[Click] = field(default_factory=list)
+    shown: MaskCrop = _NOTHING
+    answer: Answer | None = field(default=None, repr=False)
+    chosen: int = 0
+
+    def steps_of(self, clicks: int) -> list[Step]:
+        """As many steps; the last one stands for those that were not needed."""
+        return self.steps + self.steps[-1:] * (clicks - len(self.steps))
+
+    def prompt(self, clicks: int) -> Prompt:
+        """The first so many clicks."""
+        made = self.clicks[:clicks]
+        return Prompt(points=[(click.x, click.y) for click in made], labels=[click.label for click in made])
+
+
+def run_sessions(
+    segmenter: Segmenter,
+    prepared: Any,
+    truths: Sequence[Truth],
+    stages: Stages,
+    *,
+    clicks: int,
+    rule: NextClickRule = "largest",
+    multimask: Multimask = "first",
+    boundary_at: frozenset[int] = frozenset(),
+    shown_at: int = 1,
+    stop_iou: float = 1.1,
+) -> list[Session]:
+    """Click objects of one image.
+
+    The first click goes to the point farthest from the object's outline, each further one inside the error of the
+    answer of highest score (SAM paper, sec. 7.1 and app. D); that answer goes back to the segmenter with the click.
+
+    Args:
+        segmenter: Who answers.
+        prepared: The image, from `segmenter.prepare`.
+        truths: What is meant.
+        stages: Is told the seconds of "predict" and "score".
+        clicks: Most clicks on an object.
+        rule: Where the next click goes.
+        multimask: When several candidates are asked for: after the first click, which is ambiguous (as the model is
+            trained), after every click, or never.
+        boundary_at: Numbers of clicks, from 1, after which boundary IoU is measured.
+        shown_at: The click whose answer `Session.shown` keeps.
+        stop_iou: No further click once an answer is as good as this.
+
+    Returns:
+        One session for each truth.
+    """
+    sessions = [Session(truth) for truth in truths]
+    waiting = list(sessions)
+    for number in range(1, clicks + 1):
+        with stages("score"):
+            waiting = [session for session in waiting if _click(session, rule)]
+        several = multimask == "always" or (multimask == "first" and number == 1)
+        questions = [Question(session.prompt(number), several, session.answer, session.chosen) for session in waiting]
+        with stages("predict"):
+            answers = segmenter.predict(prepared, questions) if questions else []
+        with stages("score"):
+            for session, answer in zip(waiting, answers, strict=True):
+                session.steps.append(_score(session, answer, number in boundary_at))
+                if number <= shown_at:
+                    session.shown = answer.crop(session.chosen)
+        waiting = [session for session in waiting if session.steps[-1].iou < stop_iou]
+    for session in sessions:
+        session.answer = None
+    return sessions
+
+
+def _click(session: Session, rule: NextClickRule) -> bool:
+    """Add the next click; False when there is nothing to correct."""
+    if session.answer is None:
+        session.clicks.append(Click(*session.truth.first_click(), POSITIVE))
+        return True
+    clicked = np.array([click[:2] for click in session.clicks], dtype=np.int64)
+    click = session.truth.next_click(session.answer.crop(session.chosen), rule, clicked)
+    if click is not None:
+        session.clicks.append(click)
+    return click is not None
+
+
+def _score(session: Session, answer: Answer, boundary: bool) -> Step:
+    scores = np.where(np.isnan(answer.scores), -np.inf, answer.scores)
+    session.answer, session.chosen = answer, int(np.argmax(scores))
+    ious = [session.truth.iou(answer.crop(index)) for index in range(len(scores))]
+    edge = session.truth.boundary_iou(answer.crop(session.chosen)) if boundary else float("nan")
+    return Step(ious[session.chosen], max(ious), edge, float(answer.scores[session.chosen]))
