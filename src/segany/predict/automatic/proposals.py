@@ -119,6 +119,14 @@ class Proposals:
         Raises:
             ConfigError: As in `select`.
         """
+        return (annotation for annotation, _, _ in self.survivors(thresholds))
+
+    def survivors(self, thresholds: Thresholds | None = None) -> Iterator[tuple[Annotation, CropProposals, int]]:
+        """As `iterate`, each mask with its crop and its index there, for those who want its logits.
+
+        Raises:
+            ConfigError: As in `select`.
+        """
         wanted = thresholds or Thresholds()
         if wanted.pred_iou_thresh < self.grid.floor:
             raise ConfigError(
@@ -128,7 +136,7 @@ class Proposals:
         number = 0
         for place, crop in enumerate(self.crops):
             for index, mask in self._within(place, wanted):
-                yield self._annotation(number, crop, index, mask)
+                yield self._annotation(number, crop, index, mask), crop, index
                 number += 1
 
     def _within(self, place: int, wanted: Thresholds) -> Iterator[tuple[int, EnlargedMask]]:
