@@ -9,7 +9,6 @@ medians are given. Writes benchmarks/results/predict.json and predict.md. Withou
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -19,11 +18,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from side import Side, add_reference, machine, machine_text, reference_of
+
 from segany import weights
 from segany.files import write_text
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results"
+RESULTS = Path(__file__).parent / "results"
 
 STAGES = (
     "decode the file",
@@ -63,64 +63,33 @@ mask = masks[scores.argmax()]
 """
 
 
-class Side:
-    """A process that answers a round of timings at a time."""
+def start(package: str, arguments: argparse.Namespace, environment: dict[str, str]) -> Side:
+    words = [package, str(arguments.photo), str(arguments.checkpoint), arguments.model_type]
+    return Side("predict_sides.py", [*words, str(arguments.threads), arguments.precision], environment)
 
-    def __init__(self, package: str, arguments: argparse.Namespace, environment: dict[str, str]) -> None:
-        command = [sys.executable, "-W", "ignore", str(HERE / "predict_sides.py"), package]
-        command += [str(arguments.photo), str(arguments.checkpoint), arguments.model_type]
-        command += [str(arguments.threads), arguments.precision]
-        self.rounds: list[dict[str, float]] = []
-        self._process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
-        )
 
-    def ask(self, line: str) -> Any:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{line}\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        if not answer:
-            raise SystemExit("a side of the benchmark ended early; its message stands above")
-        return json.loads(answer)
-
-    def __enter__(self) -> "Side":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        self._process.wait(timeout=60)
-
-    def medians(self) -> dict[str, float]:
-        return {stage: statistics.median(one[stage] for one in self.rounds) for stage in STAGES}
+def medians(side: Side) -> dict[str, float]:
+    return {stage: statistics.median(one[stage] for one in side.rounds) for stage in STAGES}
 
 
 def main() -> int:
     arguments = parse_arguments()
     on = machine(arguments.threads)
-    package = None
-    environments = {"segany": dict(os.environ)}
-    if arguments.reference is not None:
-        found = [name for name in ("mobile_sam", "segment_anything") if (arguments.reference / name).is_dir()]
-        if not found:
-            raise SystemExit(f"{arguments.reference} holds neither mobile_sam nor segment_anything; give the checkout")
-        package = found[0]
-        paths = [path.resolve() for path in (arguments.shim, arguments.reference) if path is not None]
-        environments[package] = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
+    reference = reference_of(arguments.reference, arguments.shim)
+    package = None if reference is None else reference[0]
+    environments = {"segany": dict(os.environ), **({} if reference is None else dict([reference]))}
 
     figures: dict[str, dict[str, float]] = {}
     runtimes: dict[str, str] = {}
     with ExitStack() as stack:
-        sides = {name: stack.enter_context(Side(name, arguments, env)) for name, env in environments.items()}
+        sides = {name: stack.enter_context(start(name, arguments, env)) for name, env in environments.items()}
         for number in range(arguments.warm_up + arguments.repeat):
             for side in sides.values():
                 seconds = side.ask("round")
                 if number >= arguments.warm_up:
                     side.rounds.append(seconds)
         for name, side in sides.items():
-            figures[name] = {**side.medians(), MEMORY: side.ask("memory")}
+            figures[name] = {**medians(side), MEMORY: side.ask("memory")}
             runtimes[name] = side.ask("runtime")
     for name, cold in cold_starts(package, arguments, environments).items():
         figures[name] |= cold
@@ -143,8 +112,7 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--reference", type=Path, help="checkout that holds mobile_sam or segment_anything")
-    parser.add_argument("--shim", type=Path, help="folder of stand-ins for torchvision and timm, if they do not import")
+    add_reference(parser)
     parser.add_argument("--photo", type=Path, help="photo; the sample `coffee` when left out")
     parser.add_argument("--checkpoint", type=Path, help="file of weights; MobileSAM's when left out")
     parser.add_argument("--model-type", default="vit_t", help="key of the reference's sam_model_registry")
@@ -193,35 +161,13 @@ def cold_starts(
     return {side: {what: statistics.median(all_) for what, all_ in table.items()} for side, table in seconds.items()}
 
 
-def machine(threads: int) -> dict[str, Any]:
-    import torch
-
-    listing = Path("/proc/cpuinfo")
-    names = [
-        line.partition(":")[2].strip()
-        for line in (listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else ())
-        if line.startswith("model name")
-    ]
-    return {
-        "cpu": names[0] if names else platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": threads,
-        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "capability": torch.backends.cpu.get_cpu_capability(),
-    }
-
-
 def markdown(result: dict[str, Any]) -> str:
-    on, figures, package = result["machine"], result["figures"], result["reference"]
+    figures, package = result["figures"], result["reference"]
     lines = [
         "# Embedding and predicting",
         "",
-        f"{on['cpu']}, {on['cores']} cores, {on['threads']} threads, {on['system']}, Python {on['python']} "
-        f"({on['capability']}); `{result['weights']}`, `{result['photo']}`; {computing(result['runtimes'])}; "
-        f"medians of {result['repetitions']} rounds, the sides taking turns; {busy(on['load'], on['cores'])}.",
+        f"{machine_text(result['machine'])}; `{result['weights']}`, `{result['photo']}`; "
+        f"{computing(result['runtimes'])}; medians of {result['repetitions']} rounds, the sides taking turns.",
         "",
     ]
     if package is None:
@@ -240,13 +186,6 @@ def markdown(result: dict[str, Any]) -> str:
 
 def computing(runtimes: dict[str, str]) -> str:
     return ", ".join(f"{side} on {runtime}" for side, runtime in runtimes.items())
-
-
-def busy(load: float | None, cores: int) -> str:
-    """How busy the machine was before the run: times of a busy one are too long, and ratios blurred."""
-    if load is None:
-        return "load unknown"
-    return f"load {load:g} before the run" + (" (busy: repeat it on a quiet machine)" if load > cores / 2 else "")
 
 
 def shown(what: str, value: float) -> str:

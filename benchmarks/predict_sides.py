@@ -7,7 +7,6 @@ Reads one line from standard input for each round and answers with one line of J
 process never imports segany, and knows float32 only.
 """
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from PIL import Image
+from side import peak_bytes, serve
 
 T = TypeVar("T")
 
@@ -133,23 +133,6 @@ def chosen(masks: Any, scores: Any) -> Any:
     return masks[scores.argmax()]
 
 
-def peak_bytes() -> int:
-    """Peak resident memory of this process."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        # Not getrusage: Linux hands a parent's peak on to its child there.
-        line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    try:
-        import resource
-    except ImportError:
-        import psutil
-
-        return int(psutil.Process().memory_info().peak_wset)
-    # macOS counts in bytes.
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-
-
 def main() -> None:
     package, photo, checkpoint, model_type, threads, precision = sys.argv[1:]
     torch.set_num_threads(int(threads))
@@ -158,9 +141,7 @@ def main() -> None:
         side = Segany(Path(photo), Path(checkpoint), precision)
     else:
         side = Reference(package, Path(photo), Path(checkpoint), model_type)
-    for line in sys.stdin:
-        answers: dict[str, Callable[[], Any]] = {"memory": peak_bytes, "runtime": lambda: side.runtime}
-        print(json.dumps(answers.get(line.strip(), side.round)()), flush=True)
+    serve({"memory": peak_bytes, "runtime": lambda: side.runtime}, lambda _: side.round())
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from compare_reference import SUFFIXES, Photo, distinct
 from segany import Predictor, open_image, weights
 from segany.files import write_text
 from segany.masks import RLE
-from segany.predict.agreement import MaskAgreement, mask_agreement
+from segany.predict.agreement import MaskAgreement, mask_agreement, pooled_agreement
 from segany.predict.automatic import AutomaticMaskGenerator, GridSettings, Thresholds
 from segany.schema import Annotation, Record
 
@@ -170,17 +170,7 @@ def compare(
 
 
 def total(rows: list[Row]) -> MaskAgreement:
-    """All photos together, every mask counted once."""
-    parts = [row.agreement for row in rows]
-    masks_a, masks_b = sum(part.masks_a for part in parts), sum(part.masks_b for part in parts)
-    return MaskAgreement(
-        masks_a=masks_a,
-        masks_b=masks_b,
-        found_a=sum(part.found_a for part in parts),
-        found_b=sum(part.found_b for part in parts),
-        best_iou_a=sum(part.best_iou_a * part.masks_a for part in parts if part.masks_a) / max(masks_a, 1),
-        best_iou_b=sum(part.best_iou_b * part.masks_b for part in parts if part.masks_b) / max(masks_b, 1),
-    )
+    return pooled_agreement([row.agreement for row in rows])
 
 
 def line(name: str, one: MaskAgreement, reference_seconds: float, seconds: float) -> str:

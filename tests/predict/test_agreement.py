@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from segany.errors import InputError
 from segany.geometry import Size
 from segany.masks import RLE, mask_iou_matrix
-from segany.predict.agreement import mask_agreement
+from segany.predict.agreement import mask_agreement, pooled_agreement
 from segany.schema import Annotation, ImageInfo, Record
 
 stacks = st.integers(0, 4).flatmap(lambda count: hnp.arrays(np.bool_, (count, 6, 5)))
@@ -71,3 +71,17 @@ def test_two_images_are_not_compared() -> None:
 def test_an_iou_out_of_range_is_refused(value: float) -> None:
     with pytest.raises(InputError, match=rf"^min_iou must be above 0 and at most 1, got {value}\.$"):
         mask_agreement(record(columns(1)), record(columns(1)), value)
+
+
+def test_pooling_counts_every_mask_once_and_an_image_without_masks_not_at_all() -> None:
+    empty = mask_agreement(record(columns()), record(columns()))
+    one = mask_agreement(record(columns(4, 1)), record(columns(5, 5, 4)), min_iou=0.8)
+    other = mask_agreement(record(columns(2)), record(columns()), min_iou=0.8)
+    both = pooled_agreement([empty, one, other])
+    assert (both.masks_a, both.masks_b, both.found_a, both.found_b) == (3, 3, 1, 3)
+    assert both.best_iou_a == pytest.approx((1 + 0.25 + 0) / 3)
+    assert both.best_iou_b == one.best_iou_b
+    nothing = pooled_agreement([])
+    assert (nothing.masks_a, nothing.found_b) == (0, 0)
+    assert math.isnan(nothing.best_iou_a)
+    assert math.isnan(nothing.share_b)

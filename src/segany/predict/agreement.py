@@ -1,5 +1,6 @@
 """Agreement of two records of one image: does each find what the other found?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from segany.errors import InputError
 from segany.masks import rle_iou_matrix
 from segany.schema import Record
 
-__all__ = ["MaskAgreement", "mask_agreement"]
+__all__ = ["MaskAgreement", "mask_agreement", "pooled_agreement"]
 
 
 @dataclass(frozen=True)
@@ -69,4 +70,24 @@ def mask_agreement(a: Record, b: Record, min_iou: float = 0.9) -> MaskAgreement:
         found_b=int(np.count_nonzero(best_b >= min_iou)),
         best_iou_a=float(best_a.mean()) if len(best_a) else float("nan"),
         best_iou_b=float(best_b.mean()) if len(best_b) else float("nan"),
+    )
+
+
+def pooled_agreement(parts: Sequence[MaskAgreement]) -> MaskAgreement:
+    """Agreements of many images as one, every mask counted once.
+
+    Args:
+        parts: One for each image.
+    """
+    masks_a, masks_b = (sum(counts) for counts in ([p.masks_a for p in parts], [p.masks_b for p in parts]))
+    # An image without masks has no mean, and nothing to add.
+    best_a = sum(part.best_iou_a * part.masks_a for part in parts if part.masks_a)
+    best_b = sum(part.best_iou_b * part.masks_b for part in parts if part.masks_b)
+    return MaskAgreement(
+        masks_a=masks_a,
+        masks_b=masks_b,
+        found_a=sum(part.found_a for part in parts),
+        found_b=sum(part.found_b for part in parts),
+        best_iou_a=best_a / masks_a if masks_a else float("nan"),
+        best_iou_b=best_b / masks_b if masks_b else float("nan"),
     )
