@@ -33,9 +33,10 @@ def test_region_similarity_by_hand() -> None:
 def test_contour_accuracy_by_hand() -> None:
     """A square of 10 moved by 3. The diagonal of 50 pixels makes 0.008 one pixel.
 
-    The contour of pixels x0 to x1 - 1 is a ring over columns x0 - 1 to x1 - 1 and rows likewise: 40 pixels. Of the
-    upper side's 11, 8 are shared and one more is next to a shared one; of the moved square's side as well. Below the same:
-    18. One pixel under the upper left corner of the moved ring, and one above the lower, are next to what is shared.
+    The contour of pixels x0 to x1 - 1 is a ring over columns x0 - 1 to x1 - 1 and rows likewise: 40 pixels. Of the 11
+    of the upper side, 8 are shared and one more is next to a shared one; of the moved square's side as well. Below the
+    same: 18. One pixel under the upper left corner of the moved ring, and one above the lower, are next to what is
+    shared.
     """
     found, truth = square(5, 5, 15, 15), square(8, 5, 18, 15)
     contour = {(r, c) for r in range(4, 15) for c in range(4, 15) if r in (4, 14) or c in (4, 14)}
