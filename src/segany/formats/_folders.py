@@ -43,11 +43,13 @@ class Layout:
         prefix: What comes before the images' names: the folder of a sequence or a split, ending in /; or "".
         images: The images' folder.
         masks: The masks' folder.
+        suffixes: Of the files with masks.
     """
 
     prefix: str
     images: Path
     masks: Path
+    suffixes: frozenset[str] = MASK_SUFFIXES
 
     def pairs(self, log: ProblemLog) -> list[Pair]:
         """Images with their masks, by name; masks of no image and images without mask come alone.
@@ -65,7 +67,7 @@ class Layout:
                 what = f"only its suffix tells it from {first.name}; rename one of them and its masks."
                 log.add(Problem("duplicate_id", str(path), "", what))
         masks: dict[str, list[Path]] = {}
-        for path in files_below(self.masks, MASK_SUFFIXES):
+        for path in files_below(self.masks, self.suffixes):
             if path not in images.values():
                 masks.setdefault(self._owner(_stem(path, self.masks), images), []).append(path)
         return [
@@ -87,13 +89,18 @@ class Layout:
         return stem if image is None else image.relative_to(self.images).as_posix()
 
 
-def find_layouts(folder: Path) -> list[Layout]:
-    """The image and mask folders of a set: its own two, or those of each folder in it (sequences, splits)."""
-    own = _layout(folder, "")
+def find_layouts(folder: Path, suffixes: frozenset[str]) -> list[Layout]:
+    """The image and mask folders of a set: its own two, or those of each folder in it (sequences, splits).
+
+    Args:
+        folder: Of the set.
+        suffixes: Of the files with masks.
+    """
+    own = _layout(folder, "", suffixes)
     if own is not None:
         return [own]
     inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return [layout for path in inner if (layout := _layout(path, f"{path.name}/")) is not None]
+    return [layout for path in inner if (layout := _layout(path, f"{path.name}/", suffixes)) is not None]
 
 
 def child_folder(folder: Path, names: tuple[str, ...]) -> Path | None:
@@ -111,14 +118,14 @@ def files_below(folder: Path, suffixes: frozenset[str]) -> Iterator[Path]:
                 yield Path(root, name)
 
 
-def _layout(folder: Path, prefix: str) -> Layout | None:
+def _layout(folder: Path, prefix: str, suffixes: frozenset[str]) -> Layout | None:
     images = child_folder(folder, _IMAGES)
     if images is None:
         return None
     there = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
     for name in _MASKS:
-        if name in there and any(True for _ in files_below(there[name], MASK_SUFFIXES)):
-            return Layout(prefix, images, there[name])
+        if name in there and any(True for _ in files_below(there[name], suffixes)):
+            return Layout(prefix, images, there[name], suffixes)
     return None
 
 

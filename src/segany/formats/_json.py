@@ -18,12 +18,13 @@ MAX_FILE_BYTES = 256 * 2**20
 T = TypeVar("T")
 
 
-def read_json(path: str | os.PathLike[str], max_bytes: int = MAX_FILE_BYTES) -> Any:
+def read_json(path: str | os.PathLike[str], max_bytes: int = MAX_FILE_BYTES, *, allow_nan: bool = False) -> Any:
     """The document of a JSON file.
 
     Args:
         path: The file, UTF-8.
         max_bytes: A larger file is refused unread.
+        allow_nan: Take NaN and infinity, which are no JSON; `Fields` refuses them where they stand.
 
     Raises:
         RecordError: No such file, too large, not UTF-8, not JSON, nested too deeply, or holding NaN or infinity.
@@ -37,21 +38,22 @@ def read_json(path: str | os.PathLike[str], max_bytes: int = MAX_FILE_BYTES) -> 
         raise FlawError(
             "refused", f"{path} is larger than {max_bytes} bytes, the most that is read as one record; split it."
         )
-    return parse_json(content, path)
+    return parse_json(content, path, allow_nan=allow_nan)
 
 
-def parse_json(content: bytes, path: str | os.PathLike[str]) -> Any:
+def parse_json(content: bytes, path: str | os.PathLike[str], *, allow_nan: bool = False) -> Any:
     """The document that the bytes of a JSON file hold.
 
     Args:
         content: UTF-8.
         path: What the messages call it.
+        allow_nan: As in `read_json`.
 
     Raises:
         RecordError: As `read_json`.
     """
     try:
-        return json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        return json.loads(content.decode("utf-8-sig"), parse_constant=float if allow_nan else _refuse_constant)
     except UnicodeDecodeError as error:
         raise FlawError(
             "bad_json", f"{path} is not UTF-8 text (byte {error.start}), so it is no JSON record."

@@ -47,7 +47,7 @@ class CocoFolder:
         """The records, in the file's order."""
         return self._instances.records()
 
-    def image_path(self, record: Record) -> Path | None:
+    def image_file(self, record: Record) -> Path | None:
         """The image, wherever it lies: below the file's folder or the one above, in `images` or another folder."""
         for place, root in enumerate(self._roots):
             path = root / record.image.file_name

@@ -4,21 +4,25 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from types import MappingProxyType
-from typing import Protocol
+from typing import IO, Protocol
 
-from segany.errors import RecordError
+from PIL import Image as PillowImage
+
+from segany.errors import ImageError, RecordError
 from segany.formats.category import Category, FormatName
 from segany.formats.problems import FlawError, Problem, ProblemKind, ProblemLog
-from segany.schema import Annotation, Image, Record
-from segany.sources import open_image, open_source
+from segany.schema import Annotation, Image, ImageInfo, Record
+from segany.sources import PillowSource, open_image, open_source
 
 __all__ = ["Dataset", "Reader"]
 
 METADATA = "metadata.csv"
 # Annotation tools round; a vertex may lie this many pixels outside the image and mean its border.
 _SLACK_PIXELS = 1.0
+# What archives hold images as; read by decoders that start no program.
+_ARCHIVED = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 
 
 class Reader(Protocol):
@@ -47,8 +51,8 @@ class Reader(Protocol):
         """The records, in an order that stays the same."""
         ...
 
-    def image_path(self, record: Record) -> Path | None:
-        """The file of a record's image; None where there is none, or in an archive."""
+    def image_file(self, record: Record) -> Path | IO[bytes] | None:
+        """A record's image: its file, or its bytes where it is in an archive; None where there is none."""
         ...
 
     def annotation_path(self, record: Record) -> Path | None:
@@ -131,7 +135,8 @@ class Dataset:
 
     def image_path(self, record: Record) -> Path | None:
         """The file of a record's image; None where there is none, or where it is in an archive: see `open_image`."""
-        return self._reader.image_path(record)
+        file = self._reader.image_file(record) if _is_inside(record.image.file_name) else None
+        return file if isinstance(file, Path) and file.is_file() else None
 
     def annotation_path(self, record: Record) -> Path | None:
         """The file that a record's masks were read from."""
@@ -144,37 +149,44 @@ class Dataset:
             ImageError: It cannot be read.
             RecordError: There is none.
         """
-        path = self.image_path(record)
-        if path is None:
+        file = self._reader.image_file(record) if _is_inside(record.image.file_name) else None
+        if file is None:
             raise FlawError("missing_image", f"{self.path}: the image {record.image.file_name} is not there.")
-        return open_image(path)
+        if isinstance(file, Path):
+            return open_image(file)
+        image = open_image(_opened(file, record.image.file_name))
+        return replace(
+            image, info=replace(image.info, image_id=record.image.file_name, file_name=record.image.file_name)
+        )
 
     def _checked(self, record: Record) -> Record | None:
         """The record without what is wrong with it, its image's channels and group filled in; or None."""
-        source = self.annotation_path(record) or self.path
-        name = record.image.file_name
-        path = self.image_path(record)
-        if path is None or not path.is_file():
-            what = f"the image {path or name} is not there; restore it, or correct its name."
-            self._log.add(Problem("missing_image", str(source), name, what))
+        source, name = str(self.annotation_path(record) or self.path), record.image.file_name
+        if not _is_inside(name):
+            what = "the image's name leads out of the data set; it is not opened."
+            self._log.add(Problem("refused", source, name[:200], what))
+            return None
+        file = self._reader.image_file(record)
+        if file is None or (isinstance(file, Path) and not file.is_file()):
+            what = f"the image {name} is not there; restore it, or correct its name."
+            self._log.add(Problem("missing_image", source, name, what))
             if self._require_images:
                 return None
         else:
-            info = None
-            with self._log.watch(str(path), kind="unreadable"):
-                info = open_source(path).info
-            if info is None:
+            seen: ImageInfo | None = None
+            with self._log.watch(str(file) if isinstance(file, Path) else source, kind="unreadable"):
+                seen = open_source(file).info if isinstance(file, Path) else PillowSource(_opened(file, name)).info
+            if seen is None:
                 return None
-            if info.size != record.image.size:
-                what = f"the annotations are for an image of {record.image.size}, but {path.name} is {info.size}."
-                self._log.add(Problem("wrong_size", str(source), name, what))
+            if seen.size != record.image.size:
+                what = f"the annotations are for an image of {record.image.size}, but the image is {seen.size}."
+                self._log.add(Problem("wrong_size", source, name, what))
                 return None
-            image = replace(record.image, channels=info.channels, dtype=info.dtype)
-            record = replace(record, image=image)
+            record = replace(record, image=replace(record.image, channels=seen.channels, dtype=seen.dtype))
         group = self.metadata(record).get("group")
         if group and record.image.group is None:
             record = replace(record, image=replace(record.image, group=group))
-        kept = tuple(each for each in record.annotations if self._is_usable(each, record, str(source)))
+        kept = tuple(each for each in record.annotations if self._is_usable(each, record, source))
         return record if len(kept) == len(record.annotations) else replace(record, annotations=kept)
 
     def _is_usable(self, annotation: Annotation, record: Record, source: str) -> bool:
@@ -191,6 +203,19 @@ class Dataset:
             return True
         self._log.add(Problem("empty_mask", source, key, "the mask has no pixel."))
         return False
+
+
+def _is_inside(file_name: str) -> bool:
+    """Whether an image's name stays within its data set."""
+    name = PureWindowsPath(file_name)
+    return not (name.drive or name.root or ".." in name.parts or "\0" in file_name)
+
+
+def _opened(file: IO[bytes], name: str) -> PillowImage.Image:
+    try:
+        return PillowImage.open(file, formats=_ARCHIVED)
+    except (OSError, SyntaxError, ValueError, PillowImage.DecompressionBombError) as error:
+        raise ImageError(f"{name} is no image that segany reads: {error}.") from error
 
 
 def _read_metadata(folder: Path, log: ProblemLog) -> dict[str, dict[str, str]]:

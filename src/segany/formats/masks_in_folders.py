@@ -144,7 +144,7 @@ class MaskFolders:
     def __len__(self) -> int:
         return sum(1 for pair in self._pairs.values() if pair.masks) if self._partial else len(self._pairs)
 
-    def image_path(self, record: Record) -> Path | None:
+    def image_file(self, record: Record) -> Path | None:
         """The image of a record."""
         pair = self._pairs.get(record.image.file_name)
         return None if pair is None else pair.image

@@ -13,6 +13,7 @@ the default, so that a record survives the way to the file and back. Other field
 
 import json
 import os
+from collections.abc import Collection
 from typing import Any
 
 from segany.errors import InputError, RecordError
@@ -31,6 +32,7 @@ from segany.formats._own import (
     to_xywh,
     to_xyxy,
 )
+from segany.formats.problems import FlawError, ProblemLog
 from segany.geometry import Size
 from segany.schema import Annotation, ImageInfo, Record
 
@@ -43,7 +45,7 @@ _FIELDS = frozenset(
 _IMAGE_FIELDS = frozenset({"image_id", "width", "height", "file_name", OWN})
 
 
-def read_record(path: str | os.PathLike[str]) -> Record:
+def read_record(path: str | os.PathLike[str], log: ProblemLog | None = None) -> Record:
     """Read a record file.
 
     The mask decides: box and area are taken from it, because files of the reference generator give boxes that are one
@@ -51,11 +53,12 @@ def read_record(path: str | os.PathLike[str]) -> Record:
 
     Args:
         path: A JSON file.
+        log: Takes the problems of single annotations, which are left out; the first is raised when left out.
 
     Raises:
         RecordError: The file cannot be read or is not a valid record; the message names file, annotation and field.
     """
-    return record_from_json(read_json(path), os.fspath(path))
+    return record_from_json(read_json(path, allow_nan=log is not None), os.fspath(path), log)
 
 
 def write_record(record: Record, path: str | os.PathLike[str]) -> None:
@@ -91,12 +94,13 @@ def record_to_json(record: Record) -> dict[str, Any]:
     return {"image": image, "annotations": [_annotation_to_json(each, info.size) for each in record.annotations]}
 
 
-def record_from_json(document: Any, name: str) -> Record:
+def record_from_json(document: Any, name: str, log: ProblemLog | None = None) -> Record:
     """A record from JSON values.
 
     Args:
         document: As `json.load` gives it.
         name: What the messages call it: the file's path.
+        log: As in `read_record`.
 
     Raises:
         RecordError: As `read_record`.
@@ -107,12 +111,29 @@ def record_from_json(document: Any, name: str) -> Record:
     if len(entries) > MAX_ANNOTATIONS:
         raise RecordError(f"{name} has {len(entries)} annotations; a record may have {MAX_ANNOTATIONS}.")
     info = _image_from_json(image)
-    annotations = tuple(_annotation_from_json(entry, index, name) for index, entry in enumerate(entries))
+    log = ProblemLog(strict=True) if log is None else log
+    annotations: dict[int | str, Annotation] = {}
+    for index, entry in enumerate(entries):
+        with log.watch(name, f"annotation {index}"):
+            annotation = _annotation_from_json(entry, index, name)
+            _check_fit(annotation, info, annotations, name)
+            annotations[annotation.id] = annotation
     try:
         extra = {key: value for key, value in image.values.items() if key not in _IMAGE_FIELDS}
-        return Record(info, annotations, read_ignore(image), extra)
+        return Record(info, tuple(annotations.values()), read_ignore(image), extra)
     except RecordError as error:
         raise RecordError(f"{name}: {error}") from error
+
+
+def _check_fit(annotation: Annotation, info: ImageInfo, others: Collection[int | str], name: str) -> None:
+    if annotation.segmentation.size != info.size:
+        raise FlawError(
+            "wrong_size",
+            f"{name}: annotation {annotation.id} of {info.file_name}: its mask is {annotation.segmentation.size} but "
+            f"the image is {info.size}.",
+        )
+    if annotation.id in others:
+        raise FlawError("duplicate_id", f"{name}: {info.file_name} has two annotations with the id {annotation.id}.")
 
 
 def _annotation_to_json(annotation: Annotation, size: Size) -> dict[str, Any]:
