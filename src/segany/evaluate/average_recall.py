@@ -5,9 +5,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segany.errors import ConfigError, RecordError
+from segany.evaluate.coco_matching import IOU_THRESHOLDS, match_masks
 from segany.formats.coco import stated_area
 from segany.masks import rle_iou_matrix
 from segany.predict.automatic.proposals import proposal_score
@@ -19,7 +19,6 @@ __all__ = ["AREA_RANGES", "AverageRecall", "RecallScores"]
 AREA_RANGES = MappingProxyType(
     {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
 )
-_IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 
 
 class RecallScores(NamedTuple):
@@ -68,7 +67,7 @@ class AverageRecall:
 
     def reset(self) -> None:
         """Forget every image."""
-        self._found = np.zeros((len(AREA_RANGES), len(self._limits), len(_IOU_THRESHOLDS)), dtype=np.int64)
+        self._found = np.zeros((len(AREA_RANGES), len(self._limits), len(IOU_THRESHOLDS)), dtype=np.int64)
         self._objects = np.zeros(len(AREA_RANGES), dtype=np.int64)
 
     def update(self, found: Record, truth: Record) -> None:
@@ -97,8 +96,8 @@ class AverageRecall:
         for place, (low, high) in enumerate(AREA_RANGES.values()):
             wanted = ~crowd & (areas >= low) & (areas <= high)
             self._objects[place] += np.count_nonzero(wanted)
-            for column, threshold in enumerate(_IOU_THRESHOLDS.tolist()):
-                hits = _match(ious, wanted, crowd, threshold)
+            for column, threshold in enumerate(IOU_THRESHOLDS.tolist()):
+                hits = match_masks(ious, wanted, crowd, threshold).hits
                 self._found[place, :, column] += [np.count_nonzero(hits[:limit]) for limit in self._limits]
 
     def compute(self) -> dict[int, RecallScores]:
@@ -111,37 +110,3 @@ class AverageRecall:
             ]
             scores[limit] = RecallScores(*values)
         return scores
-
-
-def _match(
-    ious: NDArray[np.float64], wanted: NDArray[np.bool_], crowd: NDArray[np.bool_], threshold: float
-) -> NDArray[np.bool_]:
-    """Which masks find a wanted object.
-
-    An object that is not wanted is taken only by a mask that no wanted one is left for. Of objects that overlap a mask
-    equally the last one is taken, as COCO's evaluation does.
-
-    Args:
-        ious: [N, M] masks by objects.
-        wanted: [M] objects that count.
-        crowd: [M] regions that any number of masks may take.
-        threshold: Least IoU.
-
-    Returns:
-        [N] bool.
-    """
-    hits = np.zeros(len(ious), dtype=np.bool_)
-    free = np.ones(len(wanted), dtype=np.bool_)
-    # COCO's evaluation lets an IoU of exactly 1 pass whatever the threshold.
-    least = min(threshold, 1 - 1e-10)
-    for row, overlaps in enumerate(ious):
-        near = overlaps >= least
-        for candidates in (near & free & wanted, near & (free | crowd) & ~wanted):
-            places = np.flatnonzero(candidates)
-            if len(places) == 0:
-                continue
-            best = places[len(places) - 1 - int(np.argmax(overlaps[places][::-1]))]
-            free[best] = False
-            hits[row] = wanted[best]
-            break
-    return hits
