@@ -13,7 +13,8 @@ How to add a protocol
    the item, the subjects and the settings alone: rows are cached by the digests of the three.
 3. `metrics()` names the figures: `Mean("iou")`, `Ratio("found", "objects")`, or `Resampled(function)` where a figure is
    no ratio of sums. The runner updates them image by image, for each set, for each slice, and bootstraps over images.
-4. Add the class to `PROTOCOLS` in `evaluate/protocols/__init__.py`. Raise `version` whenever equal settings give other
+4. `curve()` and `plots()` say what is drawn, `case_column` which rows are shown as pictures.
+5. Add the class to `PROTOCOLS` in `evaluate/protocols/__init__.py`. Raise `version` whenever equal settings give other
    rows.
 `open_subject` says what is measured: by default a `Segmenter` (model, runtime or baseline); a protocol that needs
 something else overrides it. What it returns must have `name`, `digest` and `about` (see `Segmenter`).
@@ -33,6 +34,7 @@ from segany import weights
 from segany.errors import ConfigError
 from segany.evaluate.items import Item
 from segany.evaluate.metrics import Metric, Row
+from segany.evaluate.plot import Plot
 from segany.evaluate.subjects import SubjectSpec, open_segmenter
 
 __all__ = ["SIZES", "EvaluationProtocol", "Published", "Stages", "size_of"]
@@ -87,6 +89,7 @@ class EvaluationProtocol(ABC):
         main: The metric that reports, slices and cases go by.
         case_column: Column of rows that the worst and best cases of a report are chosen by; None for no pictures.
         axis: What the axis of `curve` is.
+        sliced_by: Columns that reports are always sliced by.
         published: Figures that others published.
     """
 
@@ -98,6 +101,7 @@ class EvaluationProtocol(ABC):
     main: ClassVar[str]
     case_column: ClassVar[str | None] = None
     axis: ClassVar[str] = ""
+    sliced_by: ClassVar[Sequence[str]] = ("size",)
     published: ClassVar[Sequence[Published]] = ()
 
     def open_subject(self, spec: SubjectSpec, progress: weights.Progress | None = None) -> Any:
@@ -125,6 +129,14 @@ class EvaluationProtocol(ABC):
     @abstractmethod
     def metrics(self) -> Mapping[str, Metric]:
         """Name -> metric, new ones, in the order of the report's columns."""
+
+    def plots(self, columns: Mapping[str, Sequence[Any]]) -> Sequence[Plot]:
+        """Plots beside those that every report has (the curve, the slices).
+
+        Args:
+            columns: All rows of one model: column -> values, None where a row has none; no hidden columns.
+        """
+        return ()
 
     def curve(self) -> Mapping[float, str]:
         """Place on the axis -> metric, for the metrics that make one curve."""

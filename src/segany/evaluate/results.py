@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from segany.evaluate.intervals import Interval, percentile_interval
+from segany.evaluate.items import Item
 from segany.evaluate.metrics import Metric, Row, Value
 from segany.evaluate.protocol import EvaluationProtocol
 
@@ -38,12 +39,12 @@ class CaseRow(NamedTuple):
 
     Attributes:
         value: What it was chosen by.
-        image: The image's name.
+        item: Where it is from.
         row: With its hidden columns.
     """
 
     value: float
-    image: str
+    item: Item
     row: Row
 
 
@@ -93,7 +94,7 @@ class Gathered:
         self._slices = {column: {} for column in self.by}
         self._ticket = count()
 
-    def update(self, image: str, rows: Sequence[Row]) -> None:
+    def update(self, item: Item, rows: Sequence[Row]) -> None:
         """Take in the rows of one image."""
         self._whole.update(rows)
         self.columns.update(*rows)
@@ -107,7 +108,7 @@ class Gathered:
             for row in rows:
                 value = row.get(self.case_column)
                 if isinstance(value, int | float) and not math.isnan(value):
-                    self._keep(CaseRow(float(value), image, row))
+                    self._keep(CaseRow(float(value), item, row))
 
     def _keep(self, case: CaseRow) -> None:
         # The ticket breaks ties, so that rows are never compared.

@@ -151,7 +151,7 @@ def evaluate(
             gathered = Gathered(protocol, one.name, name, by, protocol.case_column)
             for item, measured in run.measured(progress):
                 rows = _whole_rows(measured.rows, item, one.name, name)
-                gathered.update(item.key, rows)
+                gathered.update(item, rows)
                 table.add(rows)
                 for stage, spent in measured.seconds.items():
                     total[stage] = total.get(stage, 0.0) + spent
