@@ -14,6 +14,13 @@ SeganyError
 │   ├── DigestError                    the file is not the one that the registry pins
 │   └── CheckpointError                readable, but not this model's parameters; or not data only
 ├── EmbeddingError                     an embedding that was made from something else
+├── StoreError                         a dataset store that cannot be used, or not for that
+│   ├── ConflictError                  someone else changed it meanwhile; nothing of this edit was written
+│   ├── NotInStoreError                no record, annotation, version, job or value of that name
+│   ├── ReviewError                    a step that the review state does not allow
+│   ├── PolicyError                    an ingest step that the collection names and nobody supplies
+│   ├── JobLostError                   the lease of a job ran out and someone else may have it
+│   └── JobCancelledError              the job was cancelled while it ran
 ├── MissingExtraError                  an optional dependency is not installed
 └── OutputError (also an OSError)      a result could not be written; nothing half-written is left
 """
@@ -21,17 +28,24 @@ SeganyError
 __all__ = [
     "CheckpointError",
     "ConfigError",
+    "ConflictError",
     "DeviceError",
     "DigestError",
     "EmbeddingError",
     "ImageError",
     "InputError",
+    "JobCancelledError",
+    "JobLostError",
     "MaskError",
     "MissingExtraError",
+    "NotInStoreError",
     "OutputError",
+    "PolicyError",
     "PromptError",
     "RecordError",
+    "ReviewError",
     "SeganyError",
+    "StoreError",
     "UnknownWeightsError",
     "WeightsError",
     "WeightsNotFoundError",
@@ -92,6 +106,44 @@ class CheckpointError(WeightsError):
 
 class EmbeddingError(SeganyError):
     """An embedding that was made from another image, model, backend or precision."""
+
+
+class StoreError(SeganyError):
+    """A dataset store that cannot be used, or not for what was asked."""
+
+
+class ConflictError(StoreError):
+    """Someone else changed the record meanwhile; nothing of this edit was written."""
+
+    def __init__(self, message: str, current: int) -> None:
+        """Say which revision the record has now.
+
+        Args:
+            message: What happened, by whom, and what to do.
+            current: The record's revision now; an edit made on what it holds may be saved.
+        """
+        super().__init__(message)
+        self.current = current
+
+
+class NotInStoreError(StoreError):
+    """The store holds no record, annotation, version, job or value of that name."""
+
+
+class ReviewError(StoreError):
+    """A step that the state of the review does not allow."""
+
+
+class PolicyError(StoreError):
+    """The collection's policy names an ingest step that nobody supplies."""
+
+
+class JobLostError(StoreError):
+    """The lease of a job ran out, and someone else may be working on it."""
+
+
+class JobCancelledError(StoreError):
+    """The job was cancelled while it ran."""
 
 
 class MissingExtraError(SeganyError):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from segany import __version__
-from segany.cli import cache, data, demo, doctor, everything, samples, segment, weights
+from segany.cli import cache, data, demo, doctor, everything, samples, segment, store, weights
 from segany.errors import SeganyError
 
 __all__ = ["app", "main"]
@@ -30,6 +30,7 @@ app.command("demo")(demo.command)
 app.command("doctor")(doctor.command)
 app.add_typer(weights.app, name="weights")
 app.add_typer(cache.app, name="cache")
+app.add_typer(store.app, name="store")
 app.add_typer(data.app, name="data")
 app.command("samples")(samples.command)
 

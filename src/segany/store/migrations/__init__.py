@@ -1,0 +1,3 @@
+"""Alembic migrations of a store's database."""
+
+__all__: list[str] = []

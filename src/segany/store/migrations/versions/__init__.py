@@ -1,0 +1,3 @@
+"""One module for each step, oldest first by name."""
+
+__all__: list[str] = []
