@@ -18,6 +18,7 @@ __all__ = [
     "decode_counts",
     "encode_counts",
     "intervals",
+    "is_shortest",
     "join_intervals",
     "odd_positions",
     "runs_from_toggles",
@@ -58,33 +59,45 @@ def decode_counts(counts: bytes) -> Runs:
     Raises:
         MaskError: A byte is outside the code, the string stops within a number, or a number is too long.
     """
-    codes = np.frombuffer(counts, dtype=np.uint8).astype(np.int64) - 48
+    # A byte below 48 wraps round to more than 63.
+    codes = np.frombuffer(counts, dtype=np.uint8) - np.uint8(48)
     if len(codes) == 0:
         return np.zeros(0, dtype=np.int64)
-    outside = (codes < 0) | (codes > 63)
-    if outside.any():
-        at = int(outside.argmax())
+    if codes.max() > 63:
+        at = int((codes > 63).argmax())
         raise MaskError(
             f"compressed counts use the characters '0' to 'o' only, got byte {counts[at]} at position {at}; "
             "the encoding is damaged or is not COCO's."
         )
-    last = (codes & 32) == 0
-    if not last[-1]:
+    ends = np.flatnonzero(codes < 32)
+    if len(ends) == 0 or ends[-1] != len(codes) - 1:
         raise MaskError(f"compressed counts stop within a number after {len(codes)} characters; the string was cut.")
-    ends = np.flatnonzero(last)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    lengths = ends - starts + 1
-    if lengths.max() > _MAX_CHARACTERS:
+    lengths = np.diff(ends, prepend=-1)
+    longest = int(lengths.max())
+    if longest > _MAX_CHARACTERS:
         raise MaskError(
-            f"compressed counts hold a number of {lengths.max()} characters, at most {_MAX_CHARACTERS} are possible; "
+            f"compressed counts hold a number of {longest} characters, at most {_MAX_CHARACTERS} are possible; "
             "the encoding is damaged."
         )
-    place = np.arange(len(codes)) - np.repeat(starts, lengths)
-    runs = np.add.reduceat((codes & 31) << (5 * place), starts)
-    runs -= np.where(codes[ends] & 16, np.int64(1) << (5 * lengths), 0)
+    digits = (codes & 31).astype(np.int64)
+    starts = ends - lengths + 1
+    runs = digits[starts]
+    for place in range(1, longest):
+        longer = np.flatnonzero(lengths > place)
+        runs[longer] += digits[starts[longer] + place] << (5 * place)
+    negative = np.flatnonzero(digits[ends] & 16)
+    runs[negative] -= np.int64(1) << (5 * lengths[negative])
     for first in (1, 2):
         runs[first::2] = np.cumsum(runs[first::2])
     return runs
+
+
+def is_shortest(counts: bytes) -> bool:
+    """Whether no number of valid compressed counts is written with more characters than it needs."""
+    codes = np.frombuffer(counts, dtype=np.uint8) - np.uint8(48)
+    # A last character says nothing when it only repeats the sign: the top bit of the one before.
+    sign = codes[:-1] & 16
+    return not (((codes[:-1] & 32) != 0) & (codes[1:] == np.where(sign, np.uint8(31), np.uint8(0)))).any()
 
 
 def runs_from_toggles(toggles: Runs, pixels: int) -> Runs:

@@ -43,9 +43,14 @@ class RLE:
                 f"compressed counts must be bytes, got {type(self.counts).__name__}; "
                 "use RLE.from_coco for text and RLE.from_counts for run lengths."
             )
-        runs = _checked_runs(_runs.decode_counts(self.counts), size)
+        given = _runs.decode_counts(self.counts)
+        runs = _checked_runs(given, size)
         object.__setattr__(self, "size", size)
-        object.__setattr__(self, "counts", _runs.encode_counts(runs))
+        if runs is not given or not _runs.is_shortest(self.counts):
+            object.__setattr__(self, "counts", _runs.encode_counts(runs))
+        # Nearly every mask that is read is asked for these, and the runs are at hand only now.
+        object.__setattr__(self, "area", int(runs[1::2].sum()))
+        object.__setattr__(self, "box", _box_of(runs, size.height))
 
     @classmethod
     def _from_runs(cls, size: Size, runs: NDArray[np.int64]) -> "RLE":
@@ -187,16 +192,7 @@ class RLE:
     @cached_property
     def box(self) -> tuple[int, int, int, int]:
         """The smallest box round the mask, XYXY half-open; (0, 0, 0, 0) for an empty mask."""
-        starts, ends = _runs.intervals(self.runs)
-        if len(starts) == 0:
-            return (0, 0, 0, 0)
-        first_column, first_row = np.divmod(starts, self.size.height)
-        last_column, last_row = np.divmod(ends - 1, self.size.height)
-        if (last_column > first_column).any():
-            top, bottom = 0, self.size.height
-        else:
-            top, bottom = int(first_row.min()), int(last_row.max()) + 1
-        return (int(first_column[0]), top, int(last_column[-1]) + 1, bottom)
+        return _box_of(self.runs, self.size.height)
 
     def to_mask(self) -> NDArray[np.bool_]:
         """Decode: [H, W] bool, row-contiguous."""
@@ -268,6 +264,20 @@ def _checked_runs(runs: NDArray[np.int64], size: Size) -> NDArray[np.int64]:
 def _check_same_size(a: RLE, b: RLE) -> None:
     if a.size != b.size:
         raise MaskError(f"two masks must have one size to be compared, got {a.size} and {b.size}.")
+
+
+def _box_of(runs: NDArray[np.int64], height: int) -> tuple[int, int, int, int]:
+    """The smallest box round the foreground, XYXY half-open."""
+    starts, ends = _runs.intervals(runs)
+    if len(starts) == 0:
+        return (0, 0, 0, 0)
+    first_column, first_row = np.divmod(starts, height)
+    last_column, last_row = np.divmod(ends - 1, height)
+    if (last_column > first_column).any():
+        top, bottom = 0, height
+    else:
+        top, bottom = int(first_row.min()), int(last_row.max()) + 1
+    return (int(first_column[0]), top, int(last_column[-1]) + 1, bottom)
 
 
 def _toggles(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
