@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,13 @@ class Incoming:
 
     Attributes:
         record: What is known of the image, and its masks; None for a photo of which nothing is known yet.
-        image: The pixels: a file, an image, a way to open it, or None for a record without pixels.
+        image: The pixels: a file, an image, a way to open it (which may find none), or None for a record without.
         origin: The file or data set that it comes from, as people call it; ids are the same object within one origin.
         categories: Classes that came with it.
     """
 
     record: Record | None = None
-    image: Path | Image | Callable[[], Image] | None = None
+    image: Path | Image | Callable[[], Image | None] | None = None
     origin: str = ""
     categories: tuple[Category, ...] = ()
 
@@ -124,22 +125,31 @@ def _dataset(path: Path) -> Dataset | None:
 def _from_dataset(dataset: Dataset, report: Callable[[str, str], None]) -> Iterator[Incoming]:
     categories = dataset.categories
     told = 0
-    for record in dataset.records():
-        path = dataset.image_path(record)
-        annotated = dataset.annotation_path(record)
-        yield Incoming(
-            record,
-            path if path is not None and path.is_file() else None,
-            origin=(annotated or dataset.path).name,
-            categories=categories,
-        )
-        categories = ()
+
+    def tell(first: int) -> int:
         problems = dataset.problems
-        for problem in problems[told:]:
-            report(problem.file, str(problem))
-        told = len(problems)
-    for problem in dataset.problems[told:]:
-        report(problem.file, str(problem))
+        for problem in problems[first:]:
+            # Records without their image are added, and counted as such.
+            if problem.kind != "missing_image":
+                report(problem.file, str(problem))
+        return len(problems)
+
+    for record in dataset.records():
+        image = dataset.image_path(record) or partial(_from_archive, dataset, record)
+        origin = (dataset.annotation_path(record) or dataset.path).name
+        yield Incoming(record, image, origin=origin, categories=categories)
+        categories = ()
+        told = tell(told)
+    tell(told)
+
+
+def _from_archive(dataset: Dataset, record: Record) -> Image | None:
+    try:
+        return dataset.open_image(record)
+    except RecordError as error:
+        if getattr(error, "kind", None) == "missing_image":
+            return None
+        raise
 
 
 class Preparer:
@@ -176,6 +186,8 @@ class Preparer:
         if incoming.image is None:
             return self._ready(incoming, record, None, None)
         image = self._open(incoming.image, source_digest)
+        if image is None:
+            return self._ready(incoming, record, None, None)
         source_digest = source_digest or image.info.source_digest
         record = record or Record(image.info)
         if record.image.size != image.size:
@@ -191,7 +203,7 @@ class Preparer:
         columns["source_digest"] = source_digest
         return self._ready(incoming, record, source_digest, PreparedPixels(columns, outcome.altered), outcome.decisions)
 
-    def _open(self, image: Path | Image | Callable[[], Image], source_digest: str | None) -> Image:
+    def _open(self, image: Path | Image | Callable[[], Image | None], source_digest: str | None) -> Image | None:
         if isinstance(image, Path):
             opened = open_image(image, max_pixels=self._max_pixels)
             if opened.info.source_digest != source_digest:
