@@ -90,3 +90,20 @@ class TestMasklet:
     def test_masks_of_two_sizes(self) -> None:
         with pytest.raises(RecordError, match=r"^object 4: its masks have 2 sizes, e\.g\. "):
             Masklet(4, {0: rle(), 1: rle(9, 9)})
+
+
+class TestWhatAnEvaluationLeavesOut:
+    info = ImageInfo(1, "a.png", Size(6, 8))
+
+    def test_crowds_are_no_objects_and_belong_to_the_undecided_pixels(self) -> None:
+        region = RLE.from_counts(Size(6, 8), [0, 2, 46])
+        crowd = Annotation(2, rle(), iscrowd=True)
+        record = Record(self.info, (Annotation(1, rle()), crowd), region)
+        assert [annotation.id for annotation in record.objects] == [1]
+        assert record.undecided == RLE.merge([rle(), region])
+        assert Record(self.info, (crowd,)).undecided == rle()
+        assert Record(self.info, (Annotation(1, rle()),)).undecided is None
+
+    def test_the_region_has_the_images_size(self) -> None:
+        with pytest.raises(RecordError, match=r"^the region to ignore of a\.png is 4x4 .* but the image is 6x8"):
+            Record(self.info, (), rle(4, 4))

@@ -14,6 +14,7 @@ __all__ = ["Element", "iter_elements", "parse_element"]
 _CHUNK_BYTES = 2**20
 # One element, one key, or one value that is passed over.
 _MAX_VALUE_BYTES = 64 * 2**20
+_NUMBER_GOES_ON = 3
 _BOM = "\xef\xbb\xbf"
 
 # NaN is no JSON, yet files have it; the field that holds it is refused later, by its name.
@@ -143,8 +144,9 @@ class _Walk:
         while True:
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)
-                # A number that ends with the window may go on after it.
-                if end < len(self._text) or self._ended:
+                # A number near the window's end may go on after it: by a digit, a fraction, an exponent and its sign.
+                is_open = isinstance(value, int | float) and end + _NUMBER_GOES_ON > len(self._text)
+                if self._ended or (end <= len(self._text) and not is_open):
                     start, self._at = self._at, end
                     return value, self._base + start, self._base + end
             except RecursionError as error:

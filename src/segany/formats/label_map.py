@@ -130,8 +130,8 @@ def read_record(
 def read_labels(path: str | os.PathLike[str]) -> NDArray[Any]:
     """The numbers of a label map or a mask, before anyone says what they mean.
 
-    Of a picture with a palette the indexes are read, not the colours; a picture whose red, green and blue are the same
-    everywhere is grey.
+    Of a picture with a palette the indexes are read, not the colours, but for GIF; a picture whose red, green and blue
+    are the same everywhere is grey.
 
     Args:
         path: A picture of 1, 8, 16 or 32 bits without loss: PNG, TIFF, GIF or BMP.
@@ -151,6 +151,9 @@ def read_labels(path: str | os.PathLike[str]) -> NDArray[Any]:
                     f"{path} has {picture.width * picture.height:,} pixels; a label map may have "
                     f"{DEFAULT_MAX_PIXELS:,}.",
                 )
+            if picture.format == "GIF":
+                # Its writers renumber the palette as they like, so that only the colours mean anything.
+                return _grey(picture.convert("RGB"), path)
             if picture.mode in ("RGB", "RGBA", "LA"):
                 return _grey(picture, path)
             if picture.mode not in _LABELS:

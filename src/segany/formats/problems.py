@@ -104,11 +104,17 @@ class ProblemLog:
             file: The file being read.
             key: The place in it.
             kind: The sort of problem, of an error that does not know it.
+
+        Raises:
+            RecordError: The log is strict, and the block raised an InputError.
         """
         try:
             yield
         except InputError as error:
-            if self.strict:
+            if self.strict and isinstance(error, RecordError):
                 raise
             what = str(error).removeprefix(f"{file}: ").removeprefix(f"{key}: ")
-            self.add(Problem(error.kind if isinstance(error, FlawError) else kind, file, key, what))
+            problem = Problem(error.kind if isinstance(error, FlawError) else kind, file, key, what)
+            if self.strict:
+                raise FlawError(problem.kind, str(problem)) from error
+            self.add(problem)

@@ -29,6 +29,7 @@ class Sa1bFolder:
             log: Takes the problems.
         """
         self._path, self._log = path, log
+        self._last: tuple[Record, Path] | None = None
         top = path if path.is_dir() else path.parent
         folders = [top, *sorted(inner for inner in top.rglob("*") if inner.is_dir())] if path.is_dir() else [top]
         # The images lie beside the records, or beside the records' folder.
@@ -44,6 +45,7 @@ class Sa1bFolder:
             with self._log.watch(str(path)):
                 record = sa1b.read_record(path, self._log)
             if record is not None:
+                self._last = (record, path)
                 yield record
 
     def image_file(self, record: Record) -> Path | None:
@@ -52,6 +54,8 @@ class Sa1bFolder:
 
     def annotation_path(self, record: Record) -> Path | None:
         """The record file."""
+        if self._last is not None and self._last[0] is record:
+            return self._last[1]
         return self._find(str(Path(record.image.file_name).with_suffix(".json")))
 
     def _files(self) -> Iterator[Path]:

@@ -139,8 +139,9 @@ def _frame(videos: Sequence[_Video], index: int) -> Record:
     annotations = [
         Annotation(identity, mask, source=source)
         for video in videos
+        if index < len(video.masks)
         for identity, source, mask in zip(video.names, video.sources, video.masks[index], strict=True)
-        if index < len(video.masks) and mask is not None
+        if mask is not None
     ]
     return Record(info, tuple(annotations))
 
