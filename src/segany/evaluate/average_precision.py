@@ -1,8 +1,11 @@
 """Average precision of masks, by COCO's rule: how many of those that are ranked high are right?"""
 
+import base64
+import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +19,15 @@ from segany.masks import rle_iou_matrix
 from segany.predict.automatic.proposals import proposal_score
 from segany.schema import Annotation, Record
 
-__all__ = ["AveragePrecision", "MatchedMasks", "PrecisionScores", "average_precision", "matched_masks"]
+__all__ = [
+    "AveragePrecision",
+    "MatchedMasks",
+    "PrecisionScores",
+    "average_precision",
+    "matched_masks",
+    "pack_matches",
+    "unpack_matches",
+]
 
 _RECALLS = np.linspace(0, 1, 101)
 
@@ -182,6 +193,34 @@ def average_precision(images: Sequence[MatchedMasks]) -> PrecisionScores:
                 precisions[place, row] = _interpolated(kept, int(objects[place]))
     whole, *by_size = (float(np.mean(row)) for row in precisions)
     return PrecisionScores(whole, float(precisions[0, 0]), float(precisions[0, 5]), *by_size)
+
+
+def pack_matches(matched: MatchedMasks, limit: int = 100) -> str:
+    """Matches as text for a row's column; `unpack_matches` is the inverse.
+
+    Args:
+        matched: One image's.
+        limit: Most masks, the best-ranked.
+    """
+    bits = [
+        base64.b85encode(np.packbits(part[:, :, :limit]).tobytes()).decode("ascii")
+        for part in (matched.hits, matched.ignored)
+    ]
+    return json.dumps([matched.scores[:limit].tolist(), matched.objects.tolist(), *bits])
+
+
+@lru_cache(maxsize=8192)
+def unpack_matches(text: str) -> MatchedMasks:
+    """The inverse of `pack_matches`."""
+    scores, objects, *packed = json.loads(text)
+    shape = (len(AREA_RANGES), len(IOU_THRESHOLDS), len(scores))
+    hits, ignored = (
+        np.unpackbits(np.frombuffer(base64.b85decode(part), dtype=np.uint8), count=int(np.prod(shape)))
+        .reshape(shape)
+        .astype(np.bool_)
+        for part in packed
+    )
+    return MatchedMasks(np.array(scores, dtype=np.float64), hits, ignored, np.array(objects, dtype=np.int64))
 
 
 def _interpolated(hits: NDArray[np.bool_], objects: int) -> float:

@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
+from segany.errors import ConfigError
 from segany.evaluate.protocol import Stages
 from segany.evaluate.segmenter import Answer, MaskCrop, Question, Segmenter
 from segany.evaluate.truth import Truth
 from segany.predict.simulate import Click, NextClickRule
 from segany.schema import POSITIVE, Prompt
 
-__all__ = ["Multimask", "Session", "Step", "run_sessions"]
+__all__ = ["Multimask", "Session", "Step", "check_clicking", "run_sessions"]
 
 Multimask = Literal["first", "always", "never"]
 
@@ -65,6 +66,17 @@ class Session:
         """The first so many clicks."""
         made = self.clicks[:clicks]
         return Prompt(points=[(click.x, click.y) for click in made], labels=[click.label for click in made])
+
+
+def check_clicking(rule: str, multimask: str) -> None:
+    """Refuse words that are neither rule nor occasion.
+
+    Raises:
+        ConfigError: One is another.
+    """
+    for name, value, known in (("rule", rule, NextClickRule), ("multimask", multimask, Multimask)):
+        if value not in get_args(known):
+            raise ConfigError(f"{name} must be one of {', '.join(get_args(known))}, got {value!r}.")
 
 
 def run_sessions(

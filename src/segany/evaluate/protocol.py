@@ -142,9 +142,23 @@ class EvaluationProtocol(ABC):
         """Place on the axis -> metric, for the metrics that make one curve."""
         return {}
 
+    def note(self) -> str:
+        """What a reader of the figures must know beside the summary; empty for nothing."""
+        return ""
+
     def settings(self) -> dict[str, Any]:
         """The fields, as JSON values."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def restored(cls, settings: Mapping[str, Any]) -> "EvaluationProtocol":
+        """Make one whose `metrics` are those of a report.
+
+        Args:
+            settings: Of `settings`, as read from JSON.
+        """
+        names = {one.name for one in dataclasses.fields(cls)}
+        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in settings.items() if key in names})
 
     @property
     def digest(self) -> str:

@@ -101,7 +101,8 @@ class Gathered:
         for column, slices in self._slices.items():
             parts: dict[str, list[Row]] = {}
             for row in rows:
-                parts.setdefault(_word(row.get(column)), []).append(row)
+                if column in row:
+                    parts.setdefault(_word(row[column]), []).append(row)
             for word, part in parts.items():
                 slices.setdefault(word, _Slice(self.protocol.metrics())).update(part)
         if self.case_column is not None:

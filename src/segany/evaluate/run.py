@@ -116,7 +116,7 @@ def evaluate(
         protocol: What to measure.
         sets: On what; names differ.
         specs: Whom. A protocol that compares takes the first one with each other one.
-        by: Columns to slice by: those of the rows, and of the sets' metadata.
+        by: Columns to slice by beside the protocol's own: those of the rows, and of the sets' metadata.
         cache: Where rows are looked for and kept; None to measure everything anew.
         strict: Raise the first problem of an image instead of counting it.
         threads: For the report.
@@ -138,6 +138,7 @@ def evaluate(
         )
     subjects = [protocol.open_subject(spec, downloading) for spec in specs]
     teams = [[one] for one in subjects] if protocol.subjects == 1 else [[subjects[0], other] for other in subjects[1:]]
+    slices = list(dict.fromkeys([*protocol.sliced_by, *by]))
     infos = [SetInfo(one.name, one.dataset.format) for one in sets]
     table = ItemTable()
     results: list[Gathered] = []
@@ -148,7 +149,7 @@ def evaluate(
         total = seconds.setdefault(name, {})
         for one, info in zip(sets, infos, strict=True):
             run = _SetRun(protocol, one, info, team, cache, strict, first=number == 0)
-            gathered = Gathered(protocol, one.name, name, by, protocol.case_column)
+            gathered = Gathered(protocol, one.name, name, slices, protocol.case_column)
             for item, measured in run.measured(progress):
                 rows = _whole_rows(measured.rows, item, one.name, name)
                 gathered.update(item, rows)

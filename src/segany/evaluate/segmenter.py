@@ -42,6 +42,16 @@ class MaskCrop(NamedTuple):
             pixels[b - y0 : d - y0, a - x0 : c - x0] = self.pixels[b - top : d - top, a - left : c - left]
         return pixels
 
+    def iou(self, other: "MaskCrop") -> float:
+        """IoU with another mask of the same image; 0 for two empty ones."""
+        x0, y0 = max(self.box[0], other.box[0]), max(self.box[1], other.box[1])
+        x1, y1 = min(self.box[2], other.box[2]), min(self.box[3], other.box[3])
+        shared = 0
+        if x0 < x1 and y0 < y1:
+            shared = int(np.count_nonzero(self.within((x0, y0, x1, y1)) & other.within((x0, y0, x1, y1))))
+        union = int(np.count_nonzero(self.pixels)) + int(np.count_nonzero(other.pixels)) - shared
+        return shared / union if union else 0.0
+
     def rle(self, size: Size) -> RLE:
         """The whole mask.
 

@@ -42,14 +42,13 @@ class Truth:
 
     def iou(self, answer: MaskCrop) -> float:
         """IoU where pixels count; 0 for an empty union."""
-        return _iou(self.mask, self.area, self._counted(answer))
+        return self.mask.iou(self._counted(answer))
 
     def boundary_iou(self, answer: MaskCrop) -> float:
         """IoU of the boundaries (Cheng et al. 2021): as wide as 2 % of the image's diagonal."""
         if self._boundary is None:
             self._boundary = self._edge(self.mask)
-        edge = self._edge(self._counted(answer))
-        return _iou(self._boundary, int(np.count_nonzero(self._boundary.pixels)), edge)
+        return self._boundary.iou(self._edge(self._counted(answer)))
 
     def first_click(self) -> tuple[int, int]:
         """Give x and y of the object's deepest pixel. MaskError for an object without pixels."""
@@ -78,23 +77,6 @@ class Truth:
     def _edge(self, crop: MaskCrop) -> MaskCrop:
         # A crop's own border is background or the image's border, and both count as background here.
         return MaskCrop(crop.box, boundary(crop.pixels, BOUNDARY_RATIO, image_size=self.size))
-
-
-def _iou(truth: MaskCrop, truth_area: int, answer: MaskCrop) -> float:
-    x0, y0, x1, y1 = (
-        *(max(a, b) for a, b in zip(truth.box[:2], answer.box[:2], strict=True)),
-        *(min(a, b) for a, b in zip(truth.box[2:], answer.box[2:], strict=True)),
-    )
-    shared = 0
-    if x0 < x1 and y0 < y1:
-        shared = int(np.count_nonzero(_part(truth, (x0, y0, x1, y1)) & _part(answer, (x0, y0, x1, y1))))
-    union = truth_area + int(np.count_nonzero(answer.pixels)) - shared
-    return shared / union if union else 0.0
-
-
-def _part(crop: MaskCrop, box: Box) -> NDArray[np.bool_]:
-    left, top = crop.box[:2]
-    return crop.pixels[box[1] - top : box[3] - top, box[0] - left : box[2] - left]
 
 
 def _union(a: Box, b: Box) -> Box:

@@ -5,12 +5,15 @@ from types import MappingProxyType
 
 from segany.errors import ConfigError
 from segany.evaluate.protocol import EvaluationProtocol
+from segany.evaluate.protocols.agreement import Agreement
+from segany.evaluate.protocols.boxes import Boxes
+from segany.evaluate.protocols.calibration import Calibration
 from segany.evaluate.protocols.clicks import Clicks
 from segany.evaluate.protocols.noc import NoC
 
-__all__ = ["PROTOCOLS", "Clicks", "NoC", "find_protocol"]
+__all__ = ["PROTOCOLS", "Agreement", "Boxes", "Calibration", "Clicks", "NoC", "find_protocol"]
 
-_ALL: tuple[type[EvaluationProtocol], ...] = (Clicks, NoC)
+_ALL: tuple[type[EvaluationProtocol], ...] = (Clicks, NoC, Boxes, Agreement, Calibration)
 
 PROTOCOLS: Mapping[str, type[EvaluationProtocol]] = MappingProxyType({one.name: one for one in _ALL})
 

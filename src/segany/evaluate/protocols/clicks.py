@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from segany.evaluate.click_loop import Multimask, Session, run_sessions
+from segany.errors import ConfigError
+from segany.evaluate.click_loop import Multimask, Session, check_clicking, run_sessions
 from segany.evaluate.items import Item
 from segany.evaluate.metrics import Mean, Metric, Row, Value
 from segany.evaluate.protocol import EvaluationProtocol, Published, Stages
@@ -57,6 +58,12 @@ class Clicks(EvaluationProtocol):
     multimask: Multimask = "first"
     worse_by: float = 0.1
     failed_below: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot be meant."""
+        if not self.counts or min(self.counts) < 1:
+            raise ConfigError(f"counts must be numbers of clicks from 1 up, got {', '.join(map(str, self.counts))}.")
+        check_clicking(self.rule, self.multimask)
 
     def rows(self, item: Item, subjects: Sequence[Any], stages: Stages) -> list[Row]:
         """See `EvaluationProtocol.rows`."""

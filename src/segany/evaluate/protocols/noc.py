@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from segany.evaluate.click_loop import Multimask, Session, run_sessions
+from segany.errors import ConfigError
+from segany.evaluate.click_loop import Multimask, Session, check_clicking, run_sessions
 from segany.evaluate.items import Item
 from segany.evaluate.metrics import Mean, Metric, Row, Value
 from segany.evaluate.protocol import EvaluationProtocol, Published, Stages
@@ -48,6 +49,14 @@ class NoC(EvaluationProtocol):
     max_clicks: int = 20
     rule: NextClickRule = "deepest"
     multimask: Multimask = "first"
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot be meant."""
+        if not self.targets or not all(0 < target <= 100 for target in self.targets):
+            raise ConfigError(f"targets must be IoUs in percent, got {', '.join(map(str, self.targets))}.")
+        if self.max_clicks < 1:
+            raise ConfigError(f"max_clicks must be 1 or more, got {self.max_clicks}.")
+        check_clicking(self.rule, self.multimask)
 
     def rows(self, item: Item, subjects: Sequence[Any], stages: Stages) -> list[Row]:
         """See `EvaluationProtocol.rows`."""

@@ -30,7 +30,7 @@ def to_document(evaluation: Evaluation, command: str | None = None) -> dict[str,
         "protocol": {
             "name": protocol.name,
             "version": protocol.version,
-            "summary": protocol.summary,
+            "summary": f"{protocol.summary} {protocol.note()}".strip(),
             "settings": protocol.settings(),
             "digest": protocol.digest,
             "main": protocol.main,

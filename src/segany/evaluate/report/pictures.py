@@ -48,7 +48,8 @@ def standard_plots(document: Mapping[str, Any], axis: str, curve: Mapping[float,
             _line(f"{r['model']}, {r['set']}", list(curve), [r["metrics"][name] for name in curve.values()])
             for r in results
         ]
-        plots.append(Plot(f"mIoU against {axis}", axis, "mIoU", lines, y_range=(0, 1)))
+        label = next(iter(curve.values())).partition("@")[0]
+        plots.append(Plot(f"{label} against {axis}", axis, label, lines, y_range=(0, 1)))
     main = document["protocol"]["main"]
     sized = [result for result in results if len(result["slices"].get("size", {})) > 1]
     if sized:
