@@ -161,6 +161,15 @@ def test_davis_frames_know_their_sequence(save: Save, tmp_path: Path, pattern: s
     assert (last.image_id, last.file_name) == (f"{sequence}/00001", f"{sequence}/00001.jpg")
 
 
+def test_numbered_images_of_a_split_are_no_video(save: Save, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        save(f"images/{split}/0001.png")
+        save(f"labels/{split}/0001.png", numbers(x=1, y=2))
+    dataset = open_dataset(tmp_path, strict=True)
+    assert dataset.format == "label_maps"
+    assert [record.image.parent for record in dataset.records()] == [None, None]
+
+
 def test_what_is_missing_or_does_not_fit_is_told_file_by_file(save: Save, tmp_path: Path) -> None:
     for name in ("alone", "good", "odd", "damaged", "twin"):
         save(f"images/{name}.png")

@@ -34,6 +34,8 @@ _BAND = range(64, 192)
 _SOFT_VALUES = 30
 _SOFT_SHARE = 0.5
 
+_NO_SEQUENCES = ("", "train", "training", "val", "valid", "validation", "test", "testing")
+
 _VOC_NAMES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),
     *("horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
@@ -230,5 +232,7 @@ def _class_folder(layouts: Sequence[Layout]) -> Path | None:
 
 
 def _is_video(pairs: Mapping[str, Pair]) -> bool:
-    """Whether all images are numbered frames in folders of sequences."""
-    return bool(pairs) and all("/" in name and PurePath(name).stem.isdecimal() for name in pairs)
+    """Whether all images are numbered frames in folders of sequences; a split's folder is none."""
+    return bool(pairs) and all(
+        PurePath(name).stem.isdecimal() and PurePath(name).parent.name.lower() not in _NO_SEQUENCES for name in pairs
+    )

@@ -1,5 +1,6 @@
 """SA-1B as a folder: one JSON record for each image, beside it or in a folder of their own."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class Sa1bFolder:
         self._path, self._log = path, log
         self._last: tuple[Record, Path] | None = None
         top = path if path.is_dir() else path.parent
-        folders = [top, *sorted(inner for inner in top.rglob("*") if inner.is_dir())] if path.is_dir() else [top]
+        folders = sorted(Path(root) for root, _, _ in os.walk(top)) if path.is_dir() else [top]
         # The images lie beside the records, or beside the records' folder.
         self._roots = list(dict.fromkeys([*folders, top / "images", top.parent / "images"]))
 
