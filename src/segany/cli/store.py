@@ -95,7 +95,7 @@ def ls(
         masks = ", ".join(f"{number} {name}" for name, number in sorted(row.masks.items())) or "no masks"
         marks = "" if row.has_pixels else "; no image"
         marks += "; altered" if row.altered else ""
-        print(f"{row.id}  {row.file_name}  {row.size.width}x{row.size.height}  {row.split or '-'}  {masks}{marks}")
+        print(f"{row.id}  {row.file_name}  {row.size}  {row.split or '-'}  {masks}{marks}")
     if len(page) == limit:
         print(f"more: segany store ls {store} --after {page[-1].id}")
     return 0

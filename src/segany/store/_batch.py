@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, insert, select, update
 
 from segany.errors import StoreError
+from segany.geometry import Size
 from segany.store._hashes import StoredHashes
 from segany.store._incoming import Prepared
 from segany.store._rows import AnnotationValues, renamed, to_json
@@ -191,14 +192,10 @@ class Batch:
             return None
         if row.until is not None:
             return f"{prepared.name} was removed from the store and is not added again."
-        if prepared.image is not None and (row.height, row.width) != (
-            prepared.image["height"],
-            prepared.image["width"],
-        ):
-            return (
-                f"{prepared.name} says that record {image_id} is {prepared.image['width']}x{prepared.image['height']}, "
-                f"but it is {row.width}x{row.height}."
-            )
+        there = Size(row.height, row.width)
+        if prepared.image is not None and there != (prepared.image["height"], prepared.image["width"]):
+            came = Size(prepared.image["height"], prepared.image["width"])
+            return f"{prepared.name} would be record {image_id}, but it is {came} and that is {there}."
         return None
 
     def _add_record(self, prepared: Prepared) -> None:
