@@ -7,8 +7,13 @@ lazily.
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from segany.evaluate.baselines.grabcut import GrabCut
+from segany.evaluate.baselines.otsu import OtsuWatershed
+from segany.evaluate.baselines.ritm import Ritm
 from segany.evaluate.segmenter import Segmenter
 
-__all__ = ["BASELINES"]
+__all__ = ["BASELINES", "GrabCut", "OtsuWatershed", "Ritm"]
 
-BASELINES: Mapping[str, Callable[[], Segmenter]] = MappingProxyType({})
+BASELINES: Mapping[str, Callable[[], Segmenter]] = MappingProxyType(
+    {"grabcut": GrabCut, "otsu": OtsuWatershed, "ritm": Ritm}
+)
