@@ -8,7 +8,7 @@ from segany.predict import Predictor
 from segany.predict.automatic import AutomaticMaskGenerator, GridSettings, Proposals, Thresholds
 from segany.schema import Image
 
-__all__ = ["canny_edges", "mask_edges", "proposal_edges", "suppress_non_maxima"]
+__all__ = ["CANNY_SIGMA", "canny_edges", "mask_edges", "proposal_edges", "suppress_non_maxima"]
 
 # SAM paper, app. D.3: 16 x 16 clicks with three masks each, none of them filtered by its scores.
 _POINTS_PER_SIDE = 16
@@ -24,6 +24,8 @@ _SLACK = 1.01
 # Pixels from the photo's rim over which edges fade in: nobody draws them there.
 _RIM = 5
 
+# Of the Gaussian that smooths the photo, pixels.
+CANNY_SIGMA = 2.0
 _CANNY_STEPS = 100
 # The lower threshold of Canny's hysteresis as a share of the upper one, as in MATLAB.
 _CANNY_RATIO = 0.4
@@ -112,7 +114,7 @@ def suppress_non_maxima(strength: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(strength * _SLACK >= np.maximum(*sides), faded, 0).astype(np.float32)
 
 
-def canny_edges(image: Image, sigma: float = 2.0) -> NDArray[np.float32]:
+def canny_edges(image: Image, sigma: float = CANNY_SIGMA) -> NDArray[np.float32]:
     """Canny's edges (Canny 1986) at every threshold at once.
 
     Args:

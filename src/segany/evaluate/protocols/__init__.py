@@ -9,11 +9,13 @@ from segany.evaluate.protocols.agreement import Agreement
 from segany.evaluate.protocols.boxes import Boxes
 from segany.evaluate.protocols.calibration import Calibration
 from segany.evaluate.protocols.clicks import Clicks
+from segany.evaluate.protocols.edges import Edges
+from segany.evaluate.protocols.everything import Everything
 from segany.evaluate.protocols.noc import NoC
 
-__all__ = ["PROTOCOLS", "Agreement", "Boxes", "Calibration", "Clicks", "NoC", "find_protocol"]
+__all__ = ["PROTOCOLS", "Agreement", "Boxes", "Calibration", "Clicks", "Edges", "Everything", "NoC", "find_protocol"]
 
-_ALL: tuple[type[EvaluationProtocol], ...] = (Clicks, NoC, Boxes, Agreement, Calibration)
+_ALL: tuple[type[EvaluationProtocol], ...] = (Clicks, NoC, Boxes, Agreement, Calibration, Edges, Everything)
 
 PROTOCOLS: Mapping[str, type[EvaluationProtocol]] = MappingProxyType({one.name: one for one in _ALL})
 
