@@ -86,12 +86,29 @@ def test_openvino_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> No
 def test_words_that_mean_nothing() -> None:
     with pytest.raises(DeviceError, match=re.escape("runtime must be one of auto, torch, openvino, got 'onnx'.")):
         load_backend("mobile_sam", runtime="onnx")
-    message = "precision must be one of auto, float32, mixed, bfloat16, got 'half'."
+    message = "precision must be one of auto, float32, mixed, balanced, bfloat16, int8, got 'half'."
     with pytest.raises(DeviceError, match=re.escape(message)):
         load_backend("mobile_sam", precision="half")
     message = "the OpenVINO runtime computes on the CPU, got device 'cuda'; use --runtime torch."
     with pytest.raises(DeviceError, match=re.escape(message)):
         load_backend("mobile_sam", device="cuda", runtime="openvino")
+
+
+@pytest.mark.parametrize("precision", ["balanced", "int8"])
+def test_a_precision_of_openvino_is_not_quietly_another(
+    chosen: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    message = f"precision {precision} needs the OpenVINO runtime, on the CPU; use --precision bfloat16."
+    for device, wanted in (("cpu", "torch"), ("cuda", "auto")):
+        with pytest.raises(DeviceError, match=re.escape(message)):
+            load_backend("mobile_sam", device=device, precision=precision, runtime=wanted)
+
+    def refuse(*_: object) -> None:
+        raise DeviceError("no such CPU")
+
+    monkeypatch.setattr(load, "_openvino", refuse)
+    with pytest.raises(DeviceError, match="no such CPU"):
+        load_backend("mobile_sam", precision=precision)
 
 
 def test_a_machine_that_may_have_a_gpu_asks_torch(monkeypatch: pytest.MonkeyPatch) -> None:

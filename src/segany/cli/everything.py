@@ -48,7 +48,7 @@ def command(
     ] = None,
     model: Annotated[str, typer.Option(help="A name of `segany weights list`, or a checkpoint file.")] = "mobile_sam",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, mixed or bfloat16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, mixed, balanced, bfloat16 or int8.")] = "auto",
     runtime: Annotated[str, typer.Option(help="auto, torch or openvino.")] = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Processes; each loads the model and takes its memory.")] = 1,
     max_pixels: Annotated[int | None, typer.Option(min=1, help="Largest image read whole, in pixels.")] = None,

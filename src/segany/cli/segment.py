@@ -44,7 +44,7 @@ def command(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out"),
     model: Annotated[str, typer.Option(help="A name of `segany weights list`, or a checkpoint file.")] = "mobile_sam",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, mixed or bfloat16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, mixed, balanced, bfloat16 or int8.")] = "auto",
     runtime: Annotated[str, typer.Option(help="auto, torch or openvino.")] = "auto",
     multimask: Annotated[
         bool, typer.Option("--multimask", help="Keep all three masks of each prompt: whole, part and subpart.")

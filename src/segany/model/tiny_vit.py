@@ -77,8 +77,10 @@ class _ConvNorm(_Foldable):
             normed: Tensor = self.bn(self.c(input))
             return normed
         conv = self.c
-        if conv.kernel_size == (1, 1):
-            # Channels-last memory makes this a plain product, which not every convolution backend notices.
+        traced: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        if conv.kernel_size == (1, 1) and not traced:
+            # Channels-last memory makes this a plain product, which torch's convolutions do not notice. A runtime that
+            # the model is traced for sees to that by itself, and can quantise a convolution that it knows as one.
             cells = F.linear(input.permute(0, 2, 3, 1), self.folded_weight.flatten(1), self.folded_bias)
             return cells.permute(0, 3, 1, 2)
         return F.conv2d(input, self.folded_weight, self.folded_bias, conv.stride, conv.padding, 1, conv.groups)

@@ -49,8 +49,10 @@ class Predictor:
         Args:
             model: A name of `segany weights list`, or a checkpoint file.
             device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-            precision: "auto", "float32", "mixed" (encoder in float32, decoder in bfloat16) or "bfloat16". "auto" is
-                float32 with torch, and with OpenVINO mixed where the CPU has bfloat16.
+            precision: "auto", "float32", "mixed" (encoder in float32, decoder in bfloat16), "bfloat16", and, with
+                OpenVINO, "balanced" (as "mixed", but the encoder's attention and MLPs in bfloat16) or "int8" (see
+                `segany.predict.quantize`). "auto" is float32 with torch, and with OpenVINO mixed where the CPU has
+                bfloat16.
             runtime: "torch", "openvino", or "auto": OpenVINO on x86 CPUs, torch on everything else.
             backend: Use this one instead of loading a model.
             cache: Where embeddings are looked for and kept; none when left out.

@@ -1,28 +1,24 @@
 """From a model's name to a backend that runs it."""
 
-import hashlib
 import importlib.util
 import os
 import platform
 import shutil
 import sys
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from segany import weights
-from segany.errors import ConfigError, DeviceError, WeightsNotFoundError
+from segany.errors import ConfigError, DeviceError
+from segany.predict._checkpoints import Checkpoint, locate
 from segany.predict.backends.base import Backend
 from segany.settings import Settings
-
-if TYPE_CHECKING:
-    from segany.model.sam import Sam
 
 __all__ = ["PRECISIONS", "RUNTIMES", "load_backend"]
 
 RUNTIMES = ("auto", "torch", "openvino")
-PRECISIONS = ("auto", "float32", "mixed", "bfloat16")
+PRECISIONS = ("auto", "float32", "mixed", "balanced", "bfloat16", "int8")
+_OPENVINO_ONLY = ("balanced", "int8")
 
 
 def load_backend(
@@ -38,8 +34,9 @@ def load_backend(
     Args:
         model: A name of the weights registry, or a checkpoint file (it has a suffix or a folder in it).
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        precision: "auto", "float32", "mixed" (encoder in float32, decoder in bfloat16) or "bfloat16". What "auto" is,
-            the backend says.
+        precision: "auto", "float32", "mixed" (encoder in float32, decoder in bfloat16), "bfloat16", and with OpenVINO
+            "balanced" (as "mixed", but the encoder's attention and MLPs in bfloat16) or "int8" (see `quantize`). What
+            "auto" is, the backend says.
         runtime: "torch", "openvino", or "auto": OpenVINO on the CPUs that it was made for, torch on everything else.
         progress: Called with a name, the bytes done and the bytes in all while weights are fetched.
 
@@ -48,6 +45,7 @@ def load_backend(
         WeightsError: The weights cannot be had or are not what they should be.
         DeviceError: This machine does not have the device, precision or runtime.
         ConfigError: The entry of that name is no model, or the runtime cannot run it.
+        MissingExtraError: int8 was not used here before, and NNCF is not installed.
     """
     if runtime not in RUNTIMES:
         raise DeviceError(f"runtime must be one of {', '.join(RUNTIMES)}, got {runtime!r}.")
@@ -55,66 +53,48 @@ def load_backend(
         raise DeviceError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}.")
     if runtime == "openvino" and device not in ("auto", "cpu"):
         raise DeviceError(f"the OpenVINO runtime computes on the CPU, got device {device!r}; use --runtime torch.")
-    checkpoint = _locate(model, progress)
+    checkpoint = locate(model, progress)
     if runtime == "openvino":
         return _openvino(checkpoint, precision)
     if runtime == "auto" and _suits_openvino() and _is_cpu(device):
         try:
             return _openvino(checkpoint, precision)
         except (DeviceError, ConfigError) as error:
+            if precision in _OPENVINO_ONLY:
+                raise
             # Said once: a warning of the same words at the same place is not repeated.
             warnings.warn(f"torch is used instead of OpenVINO: {error}", RuntimeWarning, stacklevel=2)
+    if precision in _OPENVINO_ONLY:
+        raise DeviceError(f"precision {precision} needs the OpenVINO runtime, on the CPU; use --precision bfloat16.")
     return _torch(checkpoint, device, precision)
 
 
-@dataclass(frozen=True)
-class _Checkpoint:
-    """A checkpoint file; its config's name and its digest when the registry knows them."""
-
-    path: Path
-    config_name: str | None
-    sha256: str | None
-
-    def load(self) -> "Sam":
-        from segany.model.checkpoint import load_sam
-        from segany.model.config import CONFIGS
-
-        return load_sam(self.path, None if self.config_name is None else CONFIGS[self.config_name])
-
-    @property
-    def identity(self) -> str:
-        """What the model that it gives depends on."""
-        return f"{self.sha256 or _sha256(self.path)} {self.config_name or 'as the file says'}"
-
-
-def _openvino(checkpoint: _Checkpoint, precision: str) -> Backend:
+def _openvino(checkpoint: Checkpoint, precision: str) -> Backend:
     from segany.predict.backends.openvino import OpenVINOBackend
 
     settings = Settings.from_environment()
+    int8 = None
+    if precision == "int8":
+        from segany.predict.quantize import find_or_quantize
+
+        int8 = find_or_quantize(checkpoint)
     return OpenVINOBackend(
-        checkpoint.identity, checkpoint.load, precision, threads=settings.threads, folder=settings.home / "openvino"
+        checkpoint.identity,
+        checkpoint.load,
+        precision,
+        threads=settings.threads,
+        folder=settings.home / "openvino",
+        int8=int8,
     )
 
 
-def _torch(checkpoint: _Checkpoint, device: str, precision: str) -> Backend:
+def _torch(checkpoint: Checkpoint, device: str, precision: str) -> Backend:
     from segany.predict.backends.torch import TorchBackend, choose_device
 
     # Before the checkpoint is read: a wrong device is found out at once.
     choose_device(device)
     threads = Settings.from_environment().threads
     return TorchBackend(checkpoint.load(), device=device, precision=precision, threads=threads)
-
-
-def _locate(model: str | os.PathLike[str], progress: weights.Progress | None) -> _Checkpoint:
-    given = Path(model)
-    if given.suffix in (".pt", ".pth", ".safetensors") or len(given.parts) > 1:
-        if not given.is_file():
-            raise WeightsNotFoundError(f"no checkpoint at {given}; give a file, or a name of `segany weights list`.")
-        return _Checkpoint(given, None, None)
-    entry = weights.get(str(model))
-    if entry.architecture is None:
-        raise ConfigError(f"{entry.name} is a {entry.kind}, not a model that takes prompts; see `segany weights list`.")
-    return _Checkpoint(weights.path(entry.name, progress=progress), entry.architecture, entry.sha256)
 
 
 def _suits_openvino() -> bool:
@@ -137,8 +117,3 @@ def _is_cpu(device: str) -> bool:
     from segany.predict.backends.torch import choose_device
 
     return choose_device("auto").type == "cpu"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

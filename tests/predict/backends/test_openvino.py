@@ -167,9 +167,12 @@ def test_a_precision_that_is_not_to_be_had(folder: Path, monkeypatch: pytest.Mon
     message = "this CPU does not compute in bfloat16, which mixed needs; use --precision float32."
     with pytest.raises(DeviceError, match=re.escape(message)):
         OpenVINOBackend("tiny", model, "mixed", folder=folder)
-    message = "precision must be auto, float32, mixed, bfloat16, got 'half'."
+    message = "precision must be auto, float32, mixed, balanced, bfloat16, int8, got 'half'."
     with pytest.raises(DeviceError, match=re.escape(message)):
         OpenVINOBackend("tiny", model, "half", folder=folder)
+    message = "a quantised encoder belongs to precision int8 and to no other, got int8."
+    with pytest.raises(DeviceError, match=re.escape(message)):
+        OpenVINOBackend("tiny", model, "int8", folder=folder)
 
 
 def test_a_decoder_of_another_depth_is_refused(tmp_path: Path) -> None:
@@ -181,7 +184,17 @@ def test_a_decoder_of_another_depth_is_refused(tmp_path: Path) -> None:
 
 
 @has_bfloat16
-@pytest.mark.parametrize("precision", ["mixed", "bfloat16"])
+def test_what_an_encoder_carries_on_is_not_rounded(folder: Path, by_torch: TorchBackend) -> None:
+    wanted = by_torch.encode([image(0)])[0].to_numpy()["embedding"]
+    error = {}
+    for precision in ("balanced", "bfloat16"):
+        (features,) = OpenVINOBackend("tiny", model, precision, threads=1, folder=folder).encode([image(0)])
+        error[precision] = np.abs(features.to_numpy()["embedding"] - wanted).mean()
+    assert 0 < error["balanced"] < 0.6 * error["bfloat16"]
+
+
+@has_bfloat16
+@pytest.mark.parametrize("precision", ["mixed", "balanced", "bfloat16"])
 def test_bfloat16_features_survive_numpy_too(folder: Path, precision: str) -> None:
     backend = OpenVINOBackend("tiny", model, precision, threads=1, folder=folder)
     (features,) = backend.encode([image(0)])
@@ -223,7 +236,7 @@ class TestTheRealModel:
             np.testing.assert_allclose(logits, true_logits, rtol=0, atol=1e-3 * float(np.abs(true_logits).max()))
 
     @has_bfloat16
-    @pytest.mark.parametrize(("precision", "mean_iou"), [("mixed", 0.98), ("bfloat16", 0.95)])
+    @pytest.mark.parametrize(("precision", "mean_iou"), [("mixed", 0.98), ("balanced", 0.98), ("bfloat16", 0.95)])
     def test_bfloat16(
         self, wanted: list[tuple[NDArray[np.float32], NDArray[np.float32]]], precision: str, mean_iou: float
     ) -> None:

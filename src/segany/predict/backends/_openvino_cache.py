@@ -1,4 +1,4 @@
-"""Converted graphs on disk: made once for a checkpoint, this code and this OpenVINO, and found again without torch."""
+"""Graphs on disk: made once for a checkpoint, this code and this OpenVINO, and found again without torch."""
 
 import contextlib
 import hashlib
@@ -8,10 +8,10 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -19,14 +19,16 @@ from segany import model
 from segany.errors import ConfigError, OutputError
 from segany.files import write_text
 from segany.model.config import ModelConfig
-from segany.predict.backends import _openvino_convert
+from segany.predict.backends import _openvino_convert, _openvino_precision
+from segany.predict.backends._openvino_precision import keep_carried, write_carried
 from segany.predict.backends._openvino_runtime import core, import_openvino
 
 if TYPE_CHECKING:
     from segany.model.sam import Sam
 
-__all__ = ["Graphs", "find_or_convert"]
+__all__ = ["Graphs", "Made", "find", "find_or_convert", "keep", "key_of"]
 
+_ENCODER = "encoder"
 _LOCK_SECONDS = 600.0
 _UNUSED_SECONDS = 30 * 24 * 3600.0
 
@@ -39,16 +41,41 @@ class Graphs:
         config: The model's config.
         model_digest: Digest of its parameters.
         source: By name, the file to read or the `openvino.Model` itself.
+        notes: What else is to be known about them, as JSON values.
     """
 
     config: ModelConfig
     model_digest: str
     source: Mapping[str, Any]
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
     def read(self, name: str) -> Any:
         """One graph as an `openvino.Model`, for the caller to change."""
         source = self.source[name]
         return core().read_model(source) if isinstance(source, Path) else source.clone()
+
+    def read_carried(self, name: str) -> Any:
+        """The image encoder, with what it carries on kept in float32; see `keep_carried`."""
+        source = self.source[name]
+        if isinstance(source, Path):
+            return core().read_model(_carried(source), source.with_suffix(".bin"))
+        return keep_carried(source)
+
+
+class Made(NamedTuple):
+    """Graphs that are being made.
+
+    Attributes:
+        config: The model's config.
+        model_digest: Digest of its parameters.
+        graphs: Names and `openvino.Model`s; each may be forgotten before the next one is made.
+        notes: As in `Graphs`.
+    """
+
+    config: ModelConfig
+    model_digest: str
+    graphs: Iterable[tuple[str, Any]]
+    notes: Mapping[str, Any]
 
 
 def find_or_convert(folder: Path, source: str, load: Callable[[], "Sam"]) -> Graphs:
@@ -65,15 +92,45 @@ def find_or_convert(folder: Path, source: str, load: Callable[[], "Sam"]) -> Gra
     Raises:
         ConfigError: The model cannot be converted.
     """
-    record = folder / f"{_key(source)}.json"
-    if (found := _read(record)) is not None:
+    key = key_of(source, _openvino_convert.__file__, _openvino_precision.__file__)
+    if (found := find(folder, key)) is not None:
         return found
+    return keep(folder, key, lambda: _converted(load()), again=False)
+
+
+def key_of(source: str, *code: str) -> str:
+    """Under what graphs are kept: a digest of all that they depend on.
+
+    Args:
+        source: As in `find_or_convert`.
+        code: Files of code that they depend on, beside that of the model.
+    """
+    files = [*sorted(Path(model.__file__).parent.glob("*.py")), *(Path(one) for one in code)]
+    digest = hashlib.sha256(b"".join(file.name.encode() + file.read_bytes() for file in files)).hexdigest()
+    return hashlib.sha256(json.dumps([source, digest, import_openvino().get_version()]).encode()).hexdigest()[:32]
+
+
+def find(folder: Path, key: str) -> Graphs | None:
+    """The graphs that are kept under a key, or None unless every file is the one that was written."""
+    return _read(folder / f"{key}.json")
+
+
+def keep(folder: Path, key: str, make: Callable[[], Made], *, again: bool) -> Graphs:
+    """Make graphs and keep them.
+
+    Args:
+        folder: Where; a folder that cannot be written costs a warning.
+        key: From `key_of`.
+        make: Makes them; called by one process at a time, and once more where they cannot be kept.
+        again: Make them even if another process did so meanwhile.
+    """
+    record = folder / f"{key}.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(record.with_suffix(".lock"), timeout=_LOCK_SECONDS):
-            if (found := _read(record)) is not None:
+            if not again and (found := _read(record)) is not None:
                 return found
-            _write(record, load())
+            _write(record, make())
             _sweep(folder)
             if (found := _read(record)) is not None:
                 return found
@@ -81,14 +138,8 @@ def find_or_convert(folder: Path, source: str, load: Callable[[], "Sam"]) -> Gra
     except (OSError, Timeout) as error:
         message = f"converted graphs are not kept, so that each start converts them again: {error}"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
-    return _in_memory(load())
-
-
-def _key(source: str) -> str:
-    """A digest of all that the graphs depend on."""
-    files = [*sorted(Path(model.__file__).parent.glob("*.py")), Path(_openvino_convert.__file__)]
-    code = hashlib.sha256(b"".join(file.name.encode() + file.read_bytes() for file in files)).hexdigest()
-    return hashlib.sha256(json.dumps([source, code, import_openvino().get_version()]).encode()).hexdigest()[:32]
+    made = make()
+    return Graphs(made.config, made.model_digest, dict(made.graphs), made.notes)
 
 
 def _read(record: Path) -> Graphs | None:
@@ -102,6 +153,7 @@ def _read(record: Path) -> Graphs | None:
             config=ModelConfig.from_dict(values["config"]),
             model_digest=values["model_digest"],
             source={name: folder / f"{name}.xml" for name in values["graphs"]},
+            notes=values["notes"],
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError):
         return None
@@ -110,23 +162,26 @@ def _read(record: Path) -> Graphs | None:
     return graphs
 
 
-def _write(record: Path, sam: "Sam") -> None:
-    """Convert into a folder of its own; the record that names it comes last, so that a half-written one is not seen."""
+def _write(record: Path, made: Made) -> None:
+    """Write into a folder of its own; the record that names it comes last, so that a half-written one is not seen."""
     old = _folder_of(record)
     folder = Path(tempfile.mkdtemp(prefix=f"{record.stem}-", dir=record.parent))
     try:
-        config, digest = sam.config, _digest(sam)
         names = []
-        for name, graph in _openvino_convert.convert(sam):
+        for name, graph in made.graphs:
             try:
                 import_openvino().save_model(graph, folder / f"{name}.xml", compress_to_fp16=False)
             except RuntimeError as error:
                 raise OutputError(f"cannot write {folder / name}: {error}") from error
             names.append(name)
+            if name == _ENCODER:
+                # Made here because it takes a while to write, and no time to read.
+                write_carried(folder / f"{name}.xml", _carried(folder / f"{name}.xml"))
         values = {
             "folder": folder.name,
-            "model_digest": digest,
-            "config": config.to_dict(),
+            "model_digest": made.model_digest,
+            "config": made.config.to_dict(),
+            "notes": dict(made.notes),
             "graphs": names,
             "files": {file.name: _stamp(file) for file in sorted(folder.iterdir())},
         }
@@ -138,9 +193,13 @@ def _write(record: Path, sam: "Sam") -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _in_memory(sam: "Sam") -> Graphs:
+def _carried(file: Path) -> Path:
+    return file.with_name(f"{file.stem}_carried.xml")
+
+
+def _converted(sam: "Sam") -> Made:
     config, digest = sam.config, _digest(sam)
-    return Graphs(config, digest, dict(_openvino_convert.convert(sam)))
+    return Made(config, digest, _openvino_convert.convert(sam), {})
 
 
 def _digest(sam: "Sam") -> str:

@@ -2,37 +2,51 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
 from segany.errors import DeviceError
 
-__all__ = ["available_threads", "core", "has_bfloat16", "import_openvino", "version"]
+__all__ = ["available_threads", "core", "has_bfloat16", "import_openvino", "version", "without_telemetry"]
 
 _TELEMETRY = "openvino_telemetry"
 
 
 @lru_cache(maxsize=1)
 def import_openvino() -> Any:
-    """The package `openvino`.
-
-    Importing it would send a message to its makers, unless the package that sends cannot be imported: then it falls
-    back to a stub of its own. So that one is hidden meanwhile.
+    """The package `openvino`, without its telemetry.
 
     Raises:
         DeviceError: It is not installed, or does not run on this machine.
     """
-    hidden = "openvino" not in sys.modules and _TELEMETRY not in sys.modules
+    try:
+        with without_telemetry("openvino"):
+            import openvino
+    except (ImportError, OSError, RuntimeError) as error:
+        raise DeviceError(f"OpenVINO cannot be imported: {error}; use --runtime torch.") from error
+    return openvino
+
+
+@contextmanager
+def without_telemetry(package: str) -> Iterator[None]:
+    """Import a package of OpenVINO's makers so that it reports nothing to them.
+
+    It does, unless the package that sends cannot be imported: then it falls back to a stub of its own. So that one is
+    hidden meanwhile; where somebody imported either before, that is left as it is.
+
+    Args:
+        package: The package's name.
+    """
+    hidden = package not in sys.modules and _TELEMETRY not in sys.modules
     if hidden:
         sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
     try:
-        import openvino
-    except (ImportError, OSError, RuntimeError) as error:
-        raise DeviceError(f"OpenVINO cannot be imported: {error}; use --runtime torch.") from error
+        yield
     finally:
         if hidden:
             del sys.modules[_TELEMETRY]
-    return openvino
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from segany.errors import DeviceError, EmbeddingError
 from segany.model.preprocess import normalize_image
 from segany.predict.backends import _openvino_runtime as runtime
-from segany.predict.backends._openvino_cache import find_or_convert
+from segany.predict.backends._openvino_cache import Graphs, find_or_convert
+from segany.predict.backends._openvino_int8 import ENCODER as INT8_ENCODER
 from segany.predict.backends._openvino_requests import CompiledGraph, to_array
 from segany.predict.backends.base import Features, Scored
 from segany.schema import PromptBatch
@@ -24,7 +25,15 @@ if TYPE_CHECKING:
 __all__ = ["OpenVINOBackend"]
 
 # What the image encoder and the decoder compute in. Prompts and what the image's prompts share are always float32.
-_PRECISIONS = {"float32": ("f32", "f32"), "mixed": ("f32", "bf16"), "bfloat16": ("bf16", "bf16")}
+_PRECISIONS = {
+    "float32": ("f32", "f32"),
+    "mixed": ("f32", "bf16"),
+    # The encoder carries float32 on, and computes attention and MLPs in bfloat16.
+    "balanced": ("bf16", "bf16"),
+    "bfloat16": ("bf16", "bf16"),
+    # What is not quantised.
+    "int8": ("bf16", "bf16"),
+}
 # What passes between graphs in bfloat16 when the decoder computes in it; the order is that of `prepare`'s outputs.
 _HALF = (
     *("keys1", "values1", "queries1", "cross1", "keys2", "values2", "queries2", "cross2", "keys3", "values3"),
@@ -81,16 +90,19 @@ class OpenVINOBackend:
         *,
         threads: int | None = None,
         folder: Path | None = None,
+        int8: Graphs | None = None,
     ) -> None:
         """Find the model's graphs, or convert them.
 
         Args:
             source: What tells the model from all others: its checkpoint's digest, or that of its parameters.
             load: Reads the model into float32 on the CPU; called only if there is something to convert.
-            precision: "float32", "bfloat16", "mixed" (encoder in float32, decoder in bfloat16), or "auto": "mixed"
-                where the CPU has bfloat16, else "float32".
+            precision: "float32", "bfloat16", "mixed" (encoder in float32, decoder in bfloat16), "balanced" (as "mixed",
+                but the encoder's attention and MLPs in bfloat16), "int8" (the encoder's early layers, the rest in
+                bfloat16 where the CPU has it), or "auto": "mixed" where the CPU has bfloat16, else "float32".
             threads: CPU threads; None for as many as this process has cores.
             folder: Where converted graphs are kept; `openvino` in the home of segany when left out.
+            int8: The quantised encoder that "int8" runs; see `segany.predict.quantize`.
 
         Raises:
             DeviceError: OpenVINO is not installed or does not run here, or the CPU has not the precision.
@@ -98,15 +110,21 @@ class OpenVINOBackend:
             OSError: The model cannot be read.
         """
         precision = _check_precision(precision)
+        if (precision == "int8") != (int8 is not None):
+            raise DeviceError(f"a quantised encoder belongs to precision int8 and to no other, got {precision}.")
         self._threads = threads or runtime.available_threads()
         graphs = find_or_convert(folder or Settings.from_environment().home / "openvino", source, load)
         self.config = graphs.config
         self.model_digest = graphs.model_digest
-        self.key = f"openvino/{runtime.version()}/cpu/{precision}"
+        # An embedding made by one calibration is never given to another.
+        made_by = f"{precision}-{int8.notes['calibration'][:8]}" if int8 is not None else precision
+        self.key = f"openvino/{runtime.version()}/cpu/{made_by}"
         self.encode_batch = 1
         self.score_batch = _SCORE_BATCH
         self._graphs = graphs
-        self._encoder_precision, self._decoder_precision = _PRECISIONS[precision]
+        self._precision, self._int8 = precision, int8
+        has_bfloat16 = runtime.has_bfloat16()
+        self._encoder_precision, self._decoder_precision = _PRECISIONS[precision] if has_bfloat16 else ("f32", "f32")
         self._compiled: dict[str, CompiledGraph] = {}
         self._compiling = threading.Lock()
 
@@ -183,8 +201,15 @@ class OpenVINOBackend:
                 self._compiled[name] = self._compile(name)
             return self._compiled[name]
 
+    def _read(self, name: str) -> Any:
+        if name == "encoder" and self._int8 is not None:
+            return self._int8.read(INT8_ENCODER)
+        if name == "encoder" and self._precision == "balanced":
+            return self._graphs.read_carried(name)
+        return self._graphs.read(name)
+
     def _compile(self, name: str) -> CompiledGraph:
-        graph = self._graphs.read(name.removesuffix("_usual"))
+        graph = self._read(name.removesuffix("_usual"))
         if name.endswith("_usual"):
             # Most prompts have as many tokens; a graph whose sizes are known is a tenth faster.
             graph.reshape({"tokens": [1, _USUAL_TOKENS, self.config.embed_dim]})
@@ -203,6 +228,6 @@ def _check_precision(precision: str) -> str:
         return "mixed" if runtime.has_bfloat16() else "float32"
     if precision not in _PRECISIONS:
         raise DeviceError(f"precision must be auto, {', '.join(_PRECISIONS)}, got {precision!r}.")
-    if precision != "float32" and not runtime.has_bfloat16():
+    if precision not in ("float32", "int8") and not runtime.has_bfloat16():
         raise DeviceError(f"this CPU does not compute in bfloat16, which {precision} needs; use --precision float32.")
     return precision
