@@ -40,7 +40,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Which ones: the same seed, the same sample.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads for computing.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, mixed or bfloat16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, mixed, balanced, bfloat16 or int8.")] = "auto",
     runtime: Annotated[str, typer.Option(help="auto, torch or openvino.")] = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first problem in the data.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what was measured before.")] = False,
@@ -59,7 +59,7 @@ def evaluate(
     from segany.cli._progress import download_bar
     from segany.evaluate.items import EvaluationSet
     from segany.evaluate.protocols import find_protocol
-    from segany.evaluate.report import write_report
+    from segany.evaluate.report import prepare_folder, write_report
     from segany.evaluate.report.pictures import check_plotting
     from segany.evaluate.result_cache import ResultCache
     from segany.evaluate.run import evaluate as run
@@ -74,6 +74,7 @@ def evaluate(
         EvaluationSet(name, Path(path), limit=limit, seed=seed, unit=chosen.unit, strict=strict)
         for name, path in (_pair(word, "--data") for word in data)
     ]
+    prepare_folder(out)
     with download_bar(quiet=as_json) as downloading, _Bar(quiet=as_json) as bar:
         evaluation = run(
             chosen,

@@ -148,7 +148,8 @@ class EvaluationProtocol(ABC):
 
     def settings(self) -> dict[str, Any]:
         """The fields, as JSON values."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod
     def restored(cls, settings: Mapping[str, Any]) -> "EvaluationProtocol":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from segany import files
+from segany.errors import OutputError
 from segany.evaluate.plot import Plot
 from segany.evaluate.report.document import to_document
 from segany.evaluate.report.markdown import to_markdown
@@ -13,9 +14,21 @@ from segany.evaluate.report.page import to_html
 from segany.evaluate.report.pictures import standard_plots
 from segany.evaluate.run import Evaluation
 
-__all__ = ["REPORT_FILES", "write_report"]
+__all__ = ["REPORT_FILES", "prepare_folder", "write_report"]
 
 REPORT_FILES = ("report.json", "report.md", "report.html", "items.parquet")
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder before anything is measured: it is a pity to learn at the end that nothing can be written.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write into {folder}: {error.strerror}; choose another folder.") from error
 
 
 def write_report(evaluation: Evaluation, folder: Path, command: str | None = None) -> dict[str, Any]:
