@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from segany.errors import ConfigError, MaskError
-from segany.predict.simulate import Click, first_click, next_click, true_box
+from segany.predict.simulate import Click, first_click, next_click, random_click, true_box
 
 MASKS = arrays(np.bool_, (12, 17))
 
@@ -59,6 +59,53 @@ def test_the_next_click_is_always_wrong_before_and_right_after(
             assert (prediction == truth).all()
         else:
             assert truth[click.y, click.x] == click.label != prediction[click.y, click.x]
+
+
+def test_no_pixel_is_clicked_twice() -> None:
+    truth, nothing = boxed((5, 5, 14, 14)), boxed()
+    assert next_click(nothing, truth, "deepest") == Click(9, 9, 1)
+    click = next_click(nothing, truth, "deepest", clicked=np.array([[9, 9], [70, -3]]))
+    assert click is not None
+    assert max(abs(click.x - 9), abs(click.y - 9)) == 1
+    # What cannot be clicked any more does not hide another error.
+    dot = boxed((20, 20, 21, 21), (30, 30, 31, 31))
+    assert next_click(nothing, dot, "deepest", clicked=np.array([[20, 20]])) == Click(30, 30, 1)
+    assert next_click(nothing, dot, "deepest", clicked=np.array([[20, 20], [30, 30]])) is None
+
+
+def ritm_click(prediction: NDArray[np.bool_], truth: NDArray[np.bool_], clicked: list[tuple[int, int]]) -> float:
+    """Depth of RITM's next click: of both errors apart, clicked pixels left out."""
+    free = np.ones_like(truth)
+    for x, y in clicked:
+        free[y, x] = False
+    depths = [
+        distance_transform_edt(np.pad(wrong, 1))[1:-1, 1:-1] * free
+        for wrong in (truth & ~prediction, prediction & ~truth)
+    ]
+    return float(np.max(depths))
+
+
+@given(MASKS, MASKS, st.lists(st.tuples(st.integers(0, 16), st.integers(0, 11)), max_size=4))
+def test_the_deepest_rule_is_ritms(
+    prediction: NDArray[np.bool_], truth: NDArray[np.bool_], clicked: list[tuple[int, int]]
+) -> None:
+    deepest = ritm_click(prediction, truth, clicked)
+    click = next_click(prediction, truth, "deepest", clicked=np.array(clicked, dtype=np.int64).reshape(-1, 2))
+    if click is None:
+        assert deepest == 0
+        return
+    assert (click.x, click.y) not in clicked
+    wrong = truth & ~prediction if click.label else prediction & ~truth
+    assert distance_transform_edt(np.pad(wrong, 1))[click.y + 1, click.x + 1] == pytest.approx(deepest, abs=1e-4)
+
+
+def test_a_random_click_is_anywhere_on_the_object() -> None:
+    mask = boxed((5, 7, 8, 9), (30, 20, 31, 21))
+    clicks = {random_click(mask, seed) for seed in range(300)}
+    assert clicks == {(x, y) for y, x in np.argwhere(mask).tolist()}
+    assert random_click(mask, 3) == random_click(mask, 3)
+    with pytest.raises(MaskError, match="a click needs a mask with at least one pixel"):
+        random_click(boxed(), 0)
 
 
 def test_a_tight_box_is_half_open() -> None:
