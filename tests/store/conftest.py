@@ -108,6 +108,12 @@ def empty_again(server: Server, url: str, images: Path) -> None:
         server.sql(f"INSERT INTO store_values VALUES ('{key}', '{value}', 0)", database)
 
 
+@pytest.fixture
+def empty_server_store(server: Server) -> Callable[[str, Path], None]:
+    """Empties the store on the server once more."""
+    return lambda url, images: empty_again(server, url, images)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a store may be made."""
@@ -187,7 +193,7 @@ class Samples:
 
     def pixels(self, seed: int, size: Size = SIZE) -> Any:
         rng = np.random.default_rng(seed)
-        coarse = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        coarse = rng.integers(0, 256, (max(6, size.height // 6), max(8, size.width // 6), 3), dtype=np.uint8)
         return np.array(PillowImage.fromarray(coarse).resize((size.width, size.height), PillowImage.Resampling.BICUBIC))
 
     def photo(self, path: Path, seed: int = 0, size: Size = SIZE) -> Path:

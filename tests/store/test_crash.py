@@ -1,0 +1,137 @@
+"""kill -9 at any moment: nothing is half-written, and doing it again loses and doubles nothing."""
+
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segany.formats import sa1b
+from segany.store import Store, create_store
+
+VICTIM = Path(__file__).parent / "victim.py"
+ACTIONS = ["add", "freeze", "edit"]
+SOAK_KILLS = 200
+
+
+@pytest.fixture
+def folder(tmp_path: Path, samples: Any) -> Path:
+    """20 photos, three of which have masks, and 12 records without photos."""
+    for seed in range(20):
+        samples.photo(tmp_path / "in" / "photos" / f"photo-{seed}.png", seed)
+    for number in range(30, 42):
+        sa1b.write_record(samples.record(number, masks=5), tmp_path / "in" / "records" / f"photo-{number}.json")
+    return tmp_path / "in"
+
+
+def start(action: str, location: str, folder: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, str(VICTIM), action, location, str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n", process.communicate()[1]
+    return process
+
+
+def run_to_the_end(action: str, location: str, folder: Path) -> list[str]:
+    process = start(action, location, folder)
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return out.split()
+
+
+def kill_within(seconds: float, action: str, location: str, folder: Path) -> list[str]:
+    """What it said was done before it was killed."""
+    process = start(action, location, folder)
+    time.sleep(random.uniform(0, seconds))
+    process.kill()
+    return process.communicate()[0].split()
+
+
+def content(store: Store) -> tuple[str, int, int]:
+    """Digest, records and masks of what is there."""
+    with store._database.read() as connection:
+        revision = connection.exec_driver_sql("SELECT revision FROM counters").scalar_one()
+    return store.versions.measure(revision)
+
+
+def sound(location: str, open_at: Callable[..., Store]) -> Store:
+    store = open_at(location)
+    assert store.check().findings == []
+    return store
+
+
+def check_kills(
+    action: str, location: str, folder: Path, kills: int, open_at: Callable[..., Store], make_again: Callable[[], str]
+) -> None:
+    prepared = action != "add"
+
+    def fresh() -> str:
+        made = make_again()
+        if prepared:
+            with Store(made, steps={}) as store:
+                store.add(folder / "records", actor="test")
+        return made
+
+    where = fresh()
+    began = time.perf_counter()
+    run_to_the_end(action, where, folder)
+    seconds = time.perf_counter() - began
+    wanted = content(sound(where, open_at))
+    frozen = {version.name: version.digest for version in open_at(where).versions.log()}
+    unfinished = 0
+    for _ in range(kills):
+        where = fresh()
+        told = kill_within(seconds, action, where, folder)
+        store = sound(where, open_at)
+        unfinished += content(store) != wanted or len(store.versions.log()) < len(frozen)
+        if action == "edit":
+            kept = {event.key for event in store.events.list(kind="record.edited")}
+            assert {f"edit-{number}" for number in told} <= kept, "an edit that was acknowledged is lost"
+        if action == "freeze":
+            assert {f"v{number}" for number in told} <= {version.name for version in store.versions.log()}
+        run_to_the_end(action, where, folder)
+        store = sound(where, open_at)
+        assert content(store) == wanted
+        assert {version.name: version.digest for version in store.versions.log()} == frozen
+        edits = [event.key for event in store.events.list(kind="record.edited")]
+        assert len(edits) == len(set(edits)) == (20 if action == "edit" else 0)
+        names = [event.record_id for event in store.events.list(kind="record.added")]
+        assert len(names) == len(set(names)) == wanted[1]
+        store.close()
+    if kills >= 20:
+        assert unfinished > kills / 10, "the kills came too late to show anything"
+
+
+@pytest.fixture
+def make_again(request: pytest.FixtureRequest, location: str, tmp_path: Path) -> Callable[[], str]:
+    """Makes the store at `location` empty again."""
+
+    def make() -> str:
+        if "://" in location:
+            request.getfixturevalue("empty_server_store")(location, tmp_path / "images")
+        else:
+            shutil.rmtree(location)
+            create_store(location)
+        return location
+
+    return make
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_few_kills(
+    action: str, location: str, folder: Path, open_at: Callable[..., Store], make_again: Callable[[], str]
+) -> None:
+    check_kills(action, location, folder, 2, open_at, make_again)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("action", ACTIONS)
+def test_many_kills(
+    action: str, location: str, folder: Path, open_at: Callable[..., Store], make_again: Callable[[], str]
+) -> None:
+    check_kills(action, location, folder, -(-SOAK_KILLS // len(ACTIONS)), open_at, make_again)
