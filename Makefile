@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 # Test processes side by side, each on one thread; a file's tests stay together, for what they share.
 JOBS ?= 2
 
-.PHONY: demo test check lint types structure package audit bench soak clean
+.PHONY: demo test check lint types structure package audit bench results soak clean
 
 ## demo: cut one object out of a sample photo; the picture's path is the last line
 demo: $(VENV)/.run
@@ -51,6 +51,10 @@ audit: $(VENV)/.dev
 ## bench: timings against the reference; REFERENCE=folder of its checkout
 bench: $(VENV)/.dev
 	@$(BIN)/python benchmarks/predict.py $(if $(REFERENCE),--reference $(REFERENCE)) $(BENCH_ARGS)
+
+## results: measure what docs/results.md shows, and write that page; TABLES=some of them; reads SEGANY_DATA
+results: $(VENV)/.dev
+	@$(BIN)/python tools/make_results.py $(TABLES)
 
 ## soak: the long tests; what they measure lands in benchmarks/results/
 soak: $(VENV)/.dev

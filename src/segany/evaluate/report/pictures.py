@@ -79,6 +79,7 @@ def draw_plot(plot: Plot) -> bytes:
         if plot.y_range is not None:
             axes.set_ylim(*plot.y_range)
         axes.grid(color="0.9")
+        axes.set_axisbelow(True)
         if 1 < sum(bool(line.name) for line in plot.lines) <= 12:
             axes.legend(fontsize=7)
         buffer = io.BytesIO()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Table", "cell", "report_tables"]
+__all__ = ["Table", "cell", "published_table", "report_tables"]
 
 _SLICED_METRICS = 6
 
@@ -51,7 +51,7 @@ def report_tables(document: Mapping[str, Any]) -> list[Table]:
     models = list(dict.fromkeys(result["model"] for result in document["results"]))
     tables = [_figures(document, model) for model in models]
     if document["published"]:
-        tables.append(_published(document))
+        tables.append(published_table(document))
     tables += [
         _slice(document, result, column)
         for result in document["results"]
@@ -79,8 +79,12 @@ def _figures(document: Mapping[str, Any], model: str) -> Table:
     return Table(model, ["", *(name for name, _ in columns)], [*rows, counts], note)
 
 
-def _published(document: Mapping[str, Any]) -> Table:
-    """Published figures beside ours: on one set, or the mean of ours."""
+def published_table(document: Mapping[str, Any]) -> Table:
+    """Published figures beside ours: on one set, or the mean of our sets.
+
+    Args:
+        document: Of `to_document`.
+    """
     ours = [(f"{mean['model']}, mean of ours", mean["metrics"]) for mean in document["means"]] or [
         (f"{result['model']}, {result['set']}", result["metrics"]) for result in document["results"]
     ]

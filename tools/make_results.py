@@ -1,0 +1,199 @@
+"""Measure what docs/results.md shows, and write that page.
+
+    SEGANY_DATA=FOLDER python tools/make_results.py [TABLE...] [--render] [--fresh]
+
+Each table is one `segany evaluate`; its figures land in benchmarks/results/evaluate.json, from which the page is
+written. Without names all tables are measured anew; with `--render` nothing is, and only the page is written.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segany.cli.main import main as segany
+from segany.evaluate.report.markdown import machine_line, markdown_table
+from segany.evaluate.report.tables import Table, cell, published_table
+from segany.files import write_text
+from segany.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+FIGURES = ROOT / "benchmarks" / "results" / "evaluate.json"
+PAGE = ROOT / "docs" / "results.md"
+
+# Where each set comes from. What is measured is a part of it: the digest says which.
+ORIGINS = {
+    "bbbc038": "nuclei, Data Science Bowl 2018, BBBC038v1 (CC0)",
+    "bsds500": "BSDS500, Berkeley",
+    "coco_val80": "COCO val2017, 80 images that show all classes (annotations CC BY 4.0)",
+    "cvppp_a1": "Arabidopsis leaves, CVPPP 2017 A1 (a part of PPDLS)",
+    "grabcut": "GrabCut, all 50 images",
+    "trashcan": "TrashCan 1.0, underwater",
+    "voc2007": "PASCAL VOC 2007, segmentation",
+}
+# In float32, with the number of threads that the page names: then one machine gives the same figures again.
+EXACT = ("--precision", "float32", "--threads", "2")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One table of the page.
+
+    Attributes:
+        title: Its heading.
+        text: What to know before reading it.
+        protocol: Which protocol.
+        sets: Folders of SEGANY_DATA.
+        options: Further words of the command.
+        metrics: Which metrics are shown; all where empty.
+    """
+
+    title: str
+    text: str
+    protocol: str
+    sets: Sequence[str]
+    options: Sequence[str] = EXACT
+    metrics: Sequence[str] = ()
+
+    def command(self, data: str, out: str) -> list[str]:
+        """Words of the command, for sets in `data`."""
+        words = ["evaluate", self.protocol]
+        for name in self.sets:
+            words += ["--data", f"{name}={data}/{name}"]
+        return [*words, *self.options, "--out", out]
+
+
+MEASUREMENTS = {
+    "clicks": Measurement(
+        "Clicks",
+        "mIoU after so many simulated clicks, MobileSAM, at most 400 objects of each set, those that seed 0 draws.",
+        "clicks",
+        ("bbbc038", "cvppp_a1", "trashcan", "coco_val80", "voc2007", "grabcut"),
+        ("--limit", "400", *EXACT),
+    ),
+    "noc": Measurement(
+        "Number of clicks",
+        "Clicks until the mask is good, MobileSAM, all objects, by RITM's rule.",
+        "noc",
+        ("grabcut",),
+        metrics=(
+            *("NoC@80", "NoC@85", "NoC@90", "failures@80", "failures@85", "failures@90"),
+            *("mIoU@1", "mIoU@2", "mIoU@3", "mIoU@5", "mIoU@10", "mIoU@20"),
+        ),
+    ),
+    "boxes": Measurement(
+        "Boxes",
+        "The mask of an object's own box, MobileSAM, all objects. Box source: the tight boxes of the true masks; "
+        "jittered: the same, moved as in training.",
+        "boxes",
+        ("coco_val80",),
+    ),
+}
+
+
+def measure(name: str, fresh: bool) -> dict[str, Any]:
+    """Run one command and keep what the page needs of its report."""
+    data = Settings.from_environment().data
+    if data is None:
+        sys.exit("set SEGANY_DATA to the folder that holds the sets.")
+    measurement = MEASUREMENTS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        words = [*measurement.command(str(data), folder), *(["--fresh"] if fresh else [])]
+        if status := segany(words):
+            sys.exit(status)
+        text = (Path(folder) / "report.json").read_text(encoding="utf-8")
+    document: dict[str, Any] = json.loads(text.replace(json.dumps(str(data))[1:-1], "$SEGANY_DATA"))
+    # The report's own command has this machine's folders in it.
+    document["command"] = shown_command(measurement)
+    return document
+
+
+def shown_command(measurement: Measurement) -> str:
+    words = shlex.join(["segany", *measurement.command("DATA", "out")])
+    return words.replace("=DATA/", "=$SEGANY_DATA/")
+
+
+def page(documents: Mapping[str, Mapping[str, Any]]) -> str:
+    """The page from all documents."""
+    parts = [
+        "# Results",
+        "Measured by `segany evaluate`; this page is written by `make results`. Intervals are 95 % bootstraps over "
+        "images. Shares are in percent; ↓: less is better. The sets are parts of public ones, so published figures are "
+        "a guide.",
+    ]
+    for name, measurement in MEASUREMENTS.items():
+        if name in documents:
+            parts += section(measurement, documents[name])
+    parts += ["## Data", data_table(documents)]
+    parts += [
+        "The digest is over the image files, what people drew in them, and which objects were drawn for the sample. "
+        "The names of the images are in `benchmarks/results/evaluate.json`, with all figures unrounded."
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def section(measurement: Measurement, document: Mapping[str, Any]) -> list[str]:
+    columns = [(result["set"], result["metrics"]) for result in document["results"]]
+    columns += [("mean of sets", mean["metrics"]) for mean in document["means"]]
+    several = len({result["model"] for result in document["results"]}) > 1
+    if several:
+        columns = [(f"{result['model']}, {result['set']}", result["metrics"]) for result in document["results"]]
+    rows = [
+        [
+            metric + (" ↓" if about["lower_is_better"] else ""),
+            *(cell(metrics.get(metric), about["unit"]) for _, metrics in columns),
+        ]
+        for metric, about in document["metrics"].items()
+        if not measurement.metrics or metric in measurement.metrics
+    ]
+    rows.append(["n", *(str(result["rows"]) for result in document["results"])])
+    rows[-1] += [""] * (len(columns) + 1 - len(rows[-1]))
+    command = document["command"].replace(" --", " \\\n    --")
+    parts = [
+        f"## {measurement.title}",
+        measurement.text,
+        f"<!-- not run: it takes minutes; make results runs it -->\n```console\n$ {command}\n```",
+        markdown_table(Table("", ["", *(name for name, _ in columns)], rows)),
+    ]
+    if document["published"]:
+        parts.append(markdown_table(published_table(document)))
+    return [*parts, f"{machine_line({**document, 'peak_memory_bytes': None})}"]
+
+
+def data_table(documents: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = []
+    for name, measurement in MEASUREMENTS.items():
+        for one in documents.get(name, {}).get("sets", ()):
+            ids = hashlib.sha256("\n".join(one["image_ids"]).encode()).hexdigest()[:16]
+            counts = [str(one["images"]), str(one["objects"])]
+            rows.append([measurement.title, one["name"], ORIGINS[one["name"]], *counts, one["digest"][:16], ids])
+    head = ["table", "set", "origin", "images", "objects", "digest", "digest of image names"]
+    return markdown_table(Table("", head, rows))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", nargs="*", help=f"which to measure: {', '.join(MEASUREMENTS)} [all]")
+    parser.add_argument("--render", action="store_true", help="only write the page")
+    parser.add_argument("--fresh", action="store_true", help="measure again what was measured before")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.tables) - MEASUREMENTS.keys():
+        parser.error(f"no table is named {', '.join(sorted(unknown))}; there are {', '.join(MEASUREMENTS)}.")
+    documents = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
+    for name in () if arguments.render else arguments.tables or MEASUREMENTS:
+        documents[name] = measure(name, arguments.fresh)
+        ordered = {known: documents[known] for known in MEASUREMENTS if known in documents}
+        write_text(FIGURES, json.dumps(ordered, indent=1) + "\n")
+    write_text(PAGE, page(documents))
+    print(f"wrote {PAGE.relative_to(ROOT).as_posix()}{os.linesep}")
+
+
+if __name__ == "__main__":
+    main()
