@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from segany.errors import ConfigError, RecordError
+from segany.evaluate.edge_maps import mask_edges
 from segany.evaluate.edge_scores import edge_counts, edge_scores
 from segany.evaluate.items import EvaluationSet
 from segany.evaluate.protocol import Stages
@@ -18,6 +19,7 @@ from segany.evaluate.run import evaluate
 from segany.evaluate.segmenter import PredictorSegmenter
 from segany.evaluate.subjects import SubjectSpec
 from segany.settings import Settings
+from segany.sources import open_image
 
 SHAPE = (64, 96)
 
@@ -59,8 +61,8 @@ def test_canny_finds_the_edges_that_are_there(drawn: Path) -> None:
     assert evaluation.models[0].digest.startswith("canny opencv")
 
 
-def test_rows_hold_what_the_figures_are_made_of(drawn: Path, fake: PredictorSegmenter) -> None:
-    protocol, detector = Edges(), MaskEdgeDetector(fake)
+def test_rows_hold_what_the_figures_are_made_of(drawn: Path) -> None:
+    protocol, detector = Edges(), CannyDetector()
     metrics = protocol.metrics()
     counts = []
     for item in EvaluationSet("drawn", drawn, unit="image").items():
@@ -78,6 +80,14 @@ def test_rows_hold_what_the_figures_are_made_of(drawn: Path, fake: PredictorSegm
     assert values == {"ODS": expected.ods, "OIS": expected.ois, "AP": expected.ap, "R50": expected.r50}
 
 
+def test_a_model_makes_edges_from_masks(fake: PredictorSegmenter) -> None:
+    detector = MaskEdgeDetector(fake)
+    image = open_image(np.full((16, 24, 3), 90, dtype=np.uint8))
+    np.testing.assert_array_equal(detector.edges(image), mask_edges(fake.predictor, image))
+    assert (detector.name, detector.digest) == (fake.name, fake.digest)
+    assert detector.about["edges"] == "masks of 16 x 16 clicks"
+
+
 def test_only_bsds_has_edges_and_only_models_and_canny_make_them(made: Path) -> None:
     item = next(EvaluationSet("made", made).items())
     with pytest.raises(RecordError) as caught:
@@ -91,7 +101,7 @@ def test_cannys_known_score_on_real_photos() -> None:
     data = Settings.from_environment().data
     if data is None:
         pytest.skip("SEGANY_DATA, the folder of annotated data, is not set")
-    photos = EvaluationSet("bsds500", data / "bsds500", limit=3, unit="image")
+    photos = EvaluationSet("bsds500", data / "bsds500", limit=1, unit="image")
     scores = evaluate(Edges(), [photos], [SubjectSpec.parse("canny")]).results[0].scores().metrics
-    # About .60 over all photos; three of them say less.
-    assert 0.45 < scores["ODS"].mean < 0.85
+    # About .60 over all photos; one of them says less.
+    assert 0.4 < scores["ODS"].mean < 0.85

@@ -12,10 +12,22 @@ from segany.evaluate.protocols.clicks import Clicks
 from segany.evaluate.protocols.edges import Edges
 from segany.evaluate.protocols.everything import Everything
 from segany.evaluate.protocols.noc import NoC
+from segany.evaluate.protocols.video import Video
 
-__all__ = ["PROTOCOLS", "Agreement", "Boxes", "Calibration", "Clicks", "Edges", "Everything", "NoC", "find_protocol"]
+__all__ = [
+    "PROTOCOLS",
+    "Agreement",
+    "Boxes",
+    "Calibration",
+    "Clicks",
+    "Edges",
+    "Everything",
+    "NoC",
+    "Video",
+    "find_protocol",
+]
 
-_ALL: tuple[type[EvaluationProtocol], ...] = (Clicks, NoC, Boxes, Agreement, Calibration, Edges, Everything)
+_ALL: tuple[type[EvaluationProtocol], ...] = (Clicks, NoC, Boxes, Agreement, Calibration, Edges, Everything, Video)
 
 PROTOCOLS: Mapping[str, type[EvaluationProtocol]] = MappingProxyType({one.name: one for one in _ALL})
 
