@@ -83,7 +83,7 @@ class Video(EvaluationProtocol):
 
     name: ClassVar[str] = "video"
     summary: ClassVar[str] = (
-        "J and F of objects through videos, as DAVIS defines them; each frame is prompted by itself, from its own truth."
+        "J and F of objects through videos, as DAVIS defines them; each frame is prompted by itself, from its truth."
     )
     unit: ClassVar[Literal["object", "image"]] = "image"
     main: ClassVar[str] = "J&F"
