@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, exists, func, insert, select
 
 from segany.errors import ConfigError
+from segany.store._failures import explained
 from segany.store.blobs import Blobs
 from segany.store.database import Database
 from segany.store.events import event_row
@@ -77,7 +78,7 @@ def collect_garbage(
         with database.begin() as connection:
             _files(connection, blobs, time.time() - min_file_age_seconds, report, dry_run)
     if database.is_sqlite and not dry_run and report.states + report.records:
-        with database.engine.connect() as plain:
+        with explained(str(database.location)), database.engine.connect() as plain:
             plain.connection.execute("VACUUM")
     return report
 

@@ -1,5 +1,6 @@
 """Store: one collection of images and masks, its history, and the work on it."""
 
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -24,7 +25,7 @@ from segany.store.events import Events
 from segany.store.garbage import GarbageReport, collect_garbage
 from segany.store.ingest import IngestStep, supplied_steps
 from segany.store.jobs import Jobs
-from segany.store.models import FileRow, PixelsRow
+from segany.store.models import FileRow, PixelsRow, ValueRow
 from segany.store.records import Records
 from segany.store.splits import Splits
 from segany.store.stats import StoreStats, measure_store
@@ -64,14 +65,13 @@ def create_store(location: str | os.PathLike[str], *, images: str | None = None)
     try:
         upgrade(database, create=True)
         open_blobs(images or DEFAULT_IMAGES, place.folder)
-        collection = Collection(database)
-        there = collection.value("images")
-        if there is not None and images is not None and there != images:
-            raise StoreError(f"there is a store at {place} already, which keeps its images in {there}.")
-        if there is None:
-            with database.write() as writing:
+        with database.write() as writing:
+            row = writing.connection.execute(select(ValueRow.value).where(ValueRow.key == "images")).first()
+            if row is None:
                 put_value(writing, "images", to_json(images or DEFAULT_IMAGES, "images"), is_there=False)
                 put_value(writing, "store_id", to_json(uuid4().hex, "store_id"), is_there=False)
+            elif images is not None and json.loads(row.value) != images:
+                raise StoreError(f"there is a store at {place} already, which keeps its images in {row.value}.")
     finally:
         database.close()
 
@@ -108,9 +108,14 @@ class Store:
         self._database = Database(self.location)
         self._steps = dict(steps)
         self._hashes = StoredHashes()
-        upgrade(self._database)
         self.collection = Collection(self._database)
-        self._blobs: Blobs = open_blobs(self.collection.value("images", DEFAULT_IMAGES), self.location.folder)
+        try:
+            upgrade(self._database)
+            place = self.collection.value("images", DEFAULT_IMAGES)
+            self._blobs: Blobs = open_blobs(place, self.location.folder)
+        except BaseException:
+            self.close()
+            raise
         self.records = Records(self._database)
         self.versions = Versions(self._database)
         self.splits = Splits(self._database)

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, inspect, text
 
 from segany.errors import StoreError
+from segany.store._failures import explained
 from segany.store.database import Database
 
 __all__ = ["NEWEST", "upgrade"]
@@ -34,7 +35,7 @@ def upgrade(database: Database, *, create: bool = False) -> None:
     with database.alone("upgrade"):
         # SQLite keeps this in the file, and changes it only while nobody else has the file open.
         if database.is_sqlite and found is None:
-            with database.engine.connect() as plain:
+            with explained(str(database.location)), database.engine.connect() as plain:
                 plain.connection.execute("PRAGMA journal_mode = WAL")
         with database.begin() as connection:
             # Another process may have been quicker.
