@@ -10,6 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 PYTEST := $(BIN)/python -m pytest
 # Test processes side by side, each on one thread; a file's tests stay together, for what they share.
 JOBS ?= 2
+AGAINST := $(if $(REFERENCE),--reference $(REFERENCE)) $(if $(SHIM),--shim $(SHIM))
 
 .PHONY: demo test check lint types structure package audit bench results soak clean
 
@@ -48,9 +49,12 @@ audit: $(VENV)/.dev
 	@$(PIP) pip-audit
 	@$(BIN)/pip-audit --skip-editable
 
-## bench: timings against the reference; REFERENCE=folder of its checkout
+## bench: timings against the reference; REFERENCE=folder of its checkout, SHIM=folder of stand-ins that it needs
 bench: $(VENV)/.dev
-	@$(BIN)/python benchmarks/predict.py $(if $(REFERENCE),--reference $(REFERENCE)) $(BENCH_ARGS)
+	@$(BIN)/python benchmarks/predict.py $(AGAINST) $(BENCH_ARGS)
+	@$(BIN)/python benchmarks/everything.py $(AGAINST) $(BENCH_ARGS)
+	@$(BIN)/python benchmarks/everything_costs.py $(BENCH_ARGS)
+	@$(BIN)/python benchmarks/everything_costs.py --loop 200 --grid 8 $(BENCH_ARGS)
 
 ## results: measure what docs/results.md shows, and write that page; TABLES=some of them; reads SEGANY_DATA
 results: $(VENV)/.dev

@@ -19,7 +19,7 @@ from typing import Any
 
 from side import Side, add_reference, machine, machine_text, reference_of
 
-from segany import open_image, weights
+from segany import Predictor, open_image, weights
 from segany.files import atomic_path, write_text
 from segany.formats import sa1b
 from segany.masks import RLE
@@ -43,6 +43,8 @@ def main() -> int:
     arguments = parse_arguments()
     reference = reference_of(arguments.reference, arguments.shim)
     on = machine(arguments.threads)
+    # Whatever is made at a model's first use is made here, and is in nobody's memory.
+    Predictor(arguments.checkpoint, device="cpu", precision=arguments.precision)
     rows = []
     for photo in arguments.photos:
         rows.append(one_photo(photo, arguments, reference))

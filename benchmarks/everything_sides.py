@@ -5,7 +5,8 @@
 JSON tells photo, checkpoint, model_type, threads, points_per_side, and for segany mode and precision. Each line FILE
 from standard input is a run that writes its masks there; the answer is one line of JSON: seconds by stage. The line
 "memory" is answered with the process's peak resident memory in bytes, "runtime" with what computes. The reference's
-process never imports segany, and knows float32 only.
+process never imports segany, and knows float32 only. Segany's also answers "prompts N" with the seconds of N clicks on
+one embedding, "loop N" with its resident memory after each of N images, and "digest" with that of its answer.
 """
 
 import json
@@ -37,6 +38,60 @@ class Segany:
         ).resolved()
         self.runtime = self.spec.backend_key
 
+    def answer(self, line: str) -> Any:
+        word, _, rest = line.partition(" ")
+        own: dict[str, Callable[[str], Any]] = {"prompts": self.prompts, "loop": self.loop, "digest": self.digest}
+        return own[word](rest) if word in own else self.run(line)
+
+    def prompts(self, count: str) -> float:
+        """Seconds of so many clicks on one embedding, each to its best mask."""
+        from segany import Predictor, Prompt, open_image
+
+        predictor = Predictor(backend=self.spec.backend())
+        embedding = predictor.embed(open_image(self.photo))
+        height, width = embedding.frame.original
+        clicks = [Prompt(points=[(place * 97.3 % width, place * 61.7 % height)]) for place in range(int(count))]
+        # What prompts share is made with the first one.
+        predictor.predict(embedding, clicks[0])
+        start = time.perf_counter()
+        for prediction in predictor.predict_many(embedding, clicks):
+            prediction.mask(prediction.best_index)
+        return time.perf_counter() - start
+
+    def loop(self, count: str) -> list[int]:
+        """Resident memory after each of so many images, of sizes that differ."""
+        import numpy as np
+        import psutil
+
+        from segany import Predictor, open_image
+        from segany.predict.automatic import AutomaticMaskGenerator
+
+        generator = AutomaticMaskGenerator(Predictor(backend=self.spec.backend()), self.spec.clicking)
+        pixels = open_image(self.photo).pixels
+        height, width = pixels.shape[:2]
+        process, resident = psutil.Process(), []
+        for number in range(int(count)):
+            # Parts of the photo, none like the other.
+            y, x = number * 37 % (height // 3), number * 53 % (width // 3)
+            part = pixels[y : y + height // 2 + number % 50, x : x + width // 2 + number % 70]
+            generator.generate(open_image(np.ascontiguousarray(part)))
+            resident.append(process.memory_info().rss)
+        return resident
+
+    def digest(self, _: str) -> str:
+        """Of boxes, scores and every pixel of every mask."""
+        import hashlib
+
+        from segany import Predictor, open_image
+        from segany.predict.automatic import AutomaticMaskGenerator
+
+        generator = AutomaticMaskGenerator(Predictor(backend=self.spec.backend()), self.spec.clicking)
+        found = hashlib.sha256()
+        for one in generator.generate(open_image(self.photo), self.spec.thresholds).annotations:
+            found.update(repr((one.box, one.predicted_iou, one.stability_score, one.point_coords)).encode())
+            found.update(one.segmentation.counts)
+        return found.hexdigest()
+
     def run(self, out: str) -> dict[str, float]:
         from segany.predict.automatic import Item, Outcome, ResultFolder, run
 
@@ -47,7 +102,8 @@ class Segany:
             summary = run([item], self.spec, sink, progress=lambda _, __, one: outcomes.extend([one] if one else []))
             if summary.errors:
                 raise SystemExit("; ".join(summary.errors.values()))
-            Path(out).write_bytes(sink.record_path(item).read_bytes())
+            if out != os.devnull:
+                Path(out).write_bytes(sink.record_path(item).read_bytes())
         (outcome,) = outcomes
         return {**outcome.seconds, "clicks": outcome.clicks, "masks": outcome.masks or 0}
 
@@ -86,7 +142,7 @@ class Reference:
 
         setattr(owner, name, timed)
 
-    def run(self, out: str) -> dict[str, float]:
+    def answer(self, out: str) -> dict[str, float]:
         import numpy as np
         from PIL import Image
 
@@ -115,7 +171,7 @@ def main() -> None:
 
         cv2.setNumThreads(wanted["threads"])
     side: Segany | Reference = Segany(wanted) if package == "segany" else Reference(package, wanted)
-    serve({"memory": peak_bytes, "runtime": lambda: side.runtime}, side.run)
+    serve({"memory": peak_bytes, "runtime": lambda: side.runtime}, side.answer)
 
 
 if __name__ == "__main__":
