@@ -12,15 +12,23 @@ PYTEST := $(BIN)/python -m pytest
 JOBS ?= 2
 AGAINST := $(if $(REFERENCE),--reference $(REFERENCE)) $(if $(SHIM),--shim $(SHIM))
 
-.PHONY: demo test check lint types structure package audit bench results soak clean
+.PHONY: demo test postgres check lint types structure package audit bench results soak clean
 
 ## demo: cut one object out of a sample photo; the picture's path is the last line
 demo: $(VENV)/.run
 	@$(BIN)/segany demo
 
 ## test: every test but the soak tests
-test: $(VENV)/.dev
+test: $(VENV)/.dev postgres
 	@OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+
+# The store is tested on PostgreSQL too, where its server can be had; its tests start one of their own, and say why if
+# they cannot.
+postgres:
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing PostgreSQL for the tests" && \
+	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql; } \
+	  >/dev/null 2>&1; } || echo "PostgreSQL is not here: the store is tested on SQLite alone"
 
 ## check: lint, types, layers, licences, docs structure, and the demo from a freshly built wheel
 check: lint types structure package
@@ -61,7 +69,7 @@ results: $(VENV)/.dev
 	@$(BIN)/python tools/make_results.py $(TABLES)
 
 ## soak: the long tests; what they measure lands in benchmarks/results/
-soak: $(VENV)/.dev
+soak: $(VENV)/.dev postgres
 	@mkdir -p benchmarks/results
 	@$(PYTEST) -m soak --no-header -rA --durations=0 $(PYTEST_ARGS) | tee benchmarks/results/soak.txt
 

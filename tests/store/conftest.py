@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,16 +40,17 @@ class Server:
 
     def new_database(self) -> str:
         name = f"t{os.getpid()}_{next(self.numbers)}"
-        self.sql(f"CREATE DATABASE {name}")
+        self.sql([f"CREATE DATABASE {name}"])
         return self.url(name)
 
-    def sql(self, statement: str, database: str = "postgres") -> None:
+    def sql(self, statements: Sequence[str], database: str = "postgres") -> None:
         import pg8000.dbapi
 
         connection = pg8000.dbapi.connect("postgres", host="127.0.0.1", port=self.port, database=database)
         connection.autocommit = True
         cursor = connection.cursor()
-        cursor.execute(statement)
+        for statement in statements:
+            cursor.execute(statement)
         connection.close()
 
 
@@ -99,13 +100,17 @@ def server_store(server: Server, tmp_path_factory: pytest.TempPathFactory) -> st
 
 def empty_again(server: Server, url: str, images: Path) -> None:
     database = url.rpartition("/")[2]
-    server.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")
+    server.sql([f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"])
     tables = ", ".join(f'"{name}"' for name in Base.metadata.tables)
-    values = {"images": json.dumps(str(images)), "store_id": '"test"'}
-    server.sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE", database)
-    server.sql("INSERT INTO counters VALUES (1, 0, 0, 0, 0)", database)
-    for key, value in values.items():
-        server.sql(f"INSERT INTO store_values VALUES ('{key}', '{value}', 0)", database)
+    values = f"('images', '{json.dumps(str(images))}', 0), ('store_id', '\"test\"', 0)"
+    server.sql(
+        [
+            f"TRUNCATE {tables} RESTART IDENTITY CASCADE",
+            "INSERT INTO counters VALUES (1, 0, 0, 0, 0)",
+            f"INSERT INTO store_values VALUES {values}",
+        ],
+        database,
+    )
 
 
 @pytest.fixture
