@@ -1,7 +1,8 @@
 """The model cut into graphs for runtimes that are not torch: tensors in, tensors out, and which sizes may vary.
 
 `prompt` makes tokens of points and box corners. A prompt without a mask goes through `score` and `draw`, on what
-`prepare` made of the image once; one with a mask through `score_dense` and `draw_dense`.
+`prepare` made of the image once; one with a mask through `score_dense` and `draw_dense`. Where kernels pass over the
+image's cells, many clicks go through `begin`, `follow`, `proceed` and `finish` between them, on what `place` made.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,14 +14,18 @@ from torch import Tensor, nn
 from segany.errors import ConfigError
 from segany.model.dense_prompts import DenseDecoder
 from segany.model.sam import Sam
+from segany.model.staged import Answered, Begun, Following, PassedOn, Placed, StagedDecoder
 from segany.model.structured import SharedProjections, StructuredDecoder
 
-__all__ = ["DRAWN_FROM", "SCORED_FROM", "Graph", "cut"]
+__all__ = ["CLICK_TOKENS", "DRAWN_FROM", "SCORED_FROM", "Graph", "cut"]
 
 SCORED_FROM = tuple(name for name in SharedProjections._fields if name != "upscaled")
 """What `score` reads of the image, after the tokens; `draw` reads the rest."""
 
 DRAWN_FROM = "upscaled"
+
+CLICK_TOKENS = 7
+"""Tokens of a click with its padding, or of a box, after those of the IoU and the four masks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +85,17 @@ class _Draw(nn.Module):
         return self.decoder.masks(upscaled, hyper, z, w, r)
 
 
+class _Stage(nn.Module):
+    """One method of the staged decoder."""
+
+    def __init__(self, decoder: StagedDecoder, method: str) -> None:
+        super().__init__()
+        self.decoder, self.method = decoder, method
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return tuple(getattr(self.decoder, self.method)(*inputs))
+
+
 class _ScoreDense(nn.Module):
     def __init__(self, model: Sam) -> None:
         super().__init__()
@@ -132,9 +148,39 @@ def cut(model: Sam) -> Iterator[Graph]:
     own = {name: getattr(scored, name) for name in ("hyper", "z", "w", "r")}
     free = {"hyper": (1,), "z": (1,), "w": (1,)}
     yield Graph("draw", _Draw(structured), {DRAWN_FROM: shared.upscaled, **own}, ("logits",), free)
+    yield from _stages(StagedDecoder(structured, CLICK_TOKENS), embedding, tokens)
     low = model.config.low_res_side
     with_mask = {"embedding": embedding, "mask_logits": torch.zeros(1, low, low), "tokens": tokens}
     dense = _ScoreDense(model)
     found = dense(*with_mask.values())
     yield Graph("score_dense", dense, with_mask, ("iou_predictions", "hyper", "keys"), {"tokens": (1,)})
     yield Graph("draw_dense", _DrawDense(model), {"hyper": found[1], "keys": found[2]}, ("logits",), {"hyper": (1,)})
+
+
+def _stages(decoder: StagedDecoder, embedding: Tensor, tokens: Tensor) -> Iterator[Graph]:
+    """The stages between the kernels' passes, for any number of prompts."""
+    yield Graph("place", _Stage(decoder, "prepare"), {"embedding": embedding}, Placed._fields, {})
+    begun = decoder.begin(tokens)
+    rows, channels = begun.queries.shape[1:]
+    out = torch.zeros(1, rows, channels)
+    passed = decoder.follow(tokens, begun.tokens, out)
+    gathered, twice = torch.zeros(1, rows, rows), torch.zeros(1, 2 * rows, rows)
+    following = decoder.proceed(tokens, passed.tokens, passed.values, gathered, out)
+    stages: list[tuple[str, dict[str, Tensor], tuple[str, ...]]] = [
+        ("begin", {"tokens": tokens}, Begun._fields),
+        ("follow", {"tokens": tokens, "x": begun.tokens, "out": out}, PassedOn._fields),
+        (
+            "proceed",
+            {"tokens": tokens, "y": passed.tokens, "values": passed.values, "gathered": gathered, "out": out},
+            Following._fields,
+        ),
+        (
+            "finish",
+            {"y": following.tokens, "values": following.values, "gathered": twice, "out": out, "share": out[..., 0]},
+            Answered._fields,
+        ),
+    ]
+    for name, inputs, outputs in stages:
+        # Names of a graph's inputs and outputs must differ.
+        names = tuple(f"{output}_out" if output in inputs else output for output in outputs)
+        yield Graph(name, _Stage(decoder, name), inputs, names, dict.fromkeys(inputs, (0,)))

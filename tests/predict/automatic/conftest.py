@@ -29,7 +29,7 @@ class HillBackend(FakeBackend):
         scores[:, 1:] = [generator(centre, 5).uniform(0.8, 1.0, 3) for centre in centres]
         return Scored(scores.astype(np.float32), centres)
 
-    def low_res(self, scored: Scored, index: NDArray[np.int64]) -> NDArray[np.float32]:
+    def low_res(self, scored: Scored, index: NDArray[np.int64], near: float | None = None) -> NDArray[np.float32]:
         return np.array([hill(scored.state[prompt], int(mask)) for prompt, mask in index]).reshape(-1, 256, 256)
 
 

@@ -33,7 +33,7 @@ class Scene(FakeBackend):
         self.asked += places
         return Scored(np.full((len(places), 4), 0.95, dtype=np.float32), places)
 
-    def low_res(self, scored: Scored, index: NDArray[np.int64]) -> NDArray[np.float32]:
+    def low_res(self, scored: Scored, index: NDArray[np.int64], near: float | None = None) -> NDArray[np.float32]:
         return np.array([self.masks[self.under(scored.state[prompt])] for prompt, _ in index])
 
     def under(self, at: tuple[float, float]) -> int:

@@ -83,7 +83,7 @@ def test_a_threshold_of_zero_keeps_even_a_score_below_zero(photo: NDArray[np.uin
 
 def test_an_empty_mask_is_no_answer(photo: NDArray[np.uint8]) -> None:
     class Nothing(FakeBackend):
-        def low_res(self, scored: Scored, index: NDArray[np.int64]) -> NDArray[np.float32]:
+        def low_res(self, scored: Scored, index: NDArray[np.int64], near: float | None = None) -> NDArray[np.float32]:
             return np.full((len(index), 256, 256), -0.5, dtype=np.float32)
 
     record = generator(Nothing(), points_per_side=2).generate(photo, Thresholds(stability_score_thresh=0))
@@ -92,7 +92,7 @@ def test_an_empty_mask_is_no_answer(photo: NDArray[np.uint8]) -> None:
 
 def test_masks_that_only_fill_the_padding_are_no_answer() -> None:
     class Padding(FakeBackend):
-        def low_res(self, scored: Scored, index: NDArray[np.int64]) -> NDArray[np.float32]:
+        def low_res(self, scored: Scored, index: NDArray[np.int64], near: float | None = None) -> NDArray[np.float32]:
             logits = np.full((len(index), 256, 256), -10, dtype=np.float32)
             logits[:, 200:] = 10
             return logits

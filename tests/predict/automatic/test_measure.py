@@ -57,5 +57,5 @@ def test_the_bounds_of_a_smooth_mask_are_tight_and_its_stability_near(size: Size
 def test_nothing_is_measured_of_nothing() -> None:
     frame = Frame.longest_side(Size(10, 10), 1024)
     measured = measure(LogitWindow.cut(np.full((256, 256), -2, np.float32), frame, -1.0), frame, 1.0)
-    assert measured == (0.0, (0, 0, -1, -1), (0, 0, -1, -1))
+    assert measured == (0.0, 0.0, (0, 0, -1, -1), (0, 0, -1, -1))
     assert measured.is_empty

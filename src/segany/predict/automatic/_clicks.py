@@ -33,7 +33,9 @@ class Answer:
         stability: Estimated at low resolution.
         inner: XYXY with inclusive maxima, pixels of the crop: no larger than the enlarged mask's box.
         outer: No smaller.
-        window: Its logits.
+        window: Its logits; of a mask that is not drawn yet, a sample of them.
+        slack: How much higher the stability may be.
+        is_drawn: Whether the window holds all its logits.
     """
 
     click: int
@@ -43,6 +45,8 @@ class Answer:
     inner: tuple[int, int, int, int]
     outer: tuple[int, int, int, int]
     window: LogitWindow
+    slack: float
+    is_drawn: bool = True
 
     @property
     def nbytes(self) -> int:

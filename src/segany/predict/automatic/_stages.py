@@ -64,8 +64,11 @@ class _TimedBackend:
     def score(self, features: Features, batch: PromptBatch) -> Scored:
         return self._backend.score(features, batch)
 
-    def low_res(self, scored: Scored, index: NDArray[np.int64]) -> NDArray[np.float32]:
-        return self._backend.low_res(scored, index)
+    def low_res(self, scored: Scored, index: NDArray[np.int64], near: float | None = None) -> NDArray[np.float32]:
+        return self._backend.low_res(scored, index, near)
+
+    def sample(self, scored: Scored, index: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        return self._backend.sample(scored, index)
 
     def features_from_numpy(self, arrays: Mapping[str, NDArray[Any]]) -> Features:
         return self._backend.features_from_numpy(arrays)

@@ -14,22 +14,22 @@ EDGE_TOLERANCE = 20.0
 
 
 def overlap(kept: Boxes, inner: Boxes, outer: Boxes, threshold: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which boxes overlap a kept one by more than the threshold, as far as their bounds tell.
+    """Which boxes overlap kept ones by more than the threshold, as far as their bounds tell.
 
     A box between `inner` and `outer` shares with the kept one at least what `inner` shares and at most what `outer`
     does; outside the kept one it has at least the area that `inner` has there and at most what `outer` has.
 
     Args:
-        kept: [4], XYXY with inclusive maxima.
+        kept: [M, 4], XYXY with inclusive maxima.
         inner: [N, 4], the same form; no larger than the boxes.
         outer: [N, 4], no smaller than the boxes; equal to `inner` where a box is known.
         threshold: IoU.
 
     Returns:
-        [N] bool that do, and [N] bool that may. Both False: does not.
+        [M, N] bool that do, and [M, N] bool that may. Both False: does not.
     """
-    area = float(box_area(kept))
-    shared_least, shared_most = (box_intersection(kept[None], bound)[0].astype(np.float64) for bound in (inner, outer))
+    area = box_area(kept)[:, None].astype(np.float64)
+    shared_least, shared_most = (box_intersection(kept, bound).astype(np.float64) for bound in (inner, outer))
     iou_least = _ratio(shared_least, area + box_area(outer) - shared_most)
     iou_most = _ratio(shared_most, area + box_area(inner) - shared_least)
     does: NDArray[np.bool_] = iou_least > threshold

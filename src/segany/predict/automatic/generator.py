@@ -1,6 +1,6 @@
 """AutomaticMaskGenerator: clicks everywhere, and remembers what came back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,15 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segany.errors import ConfigError
-from segany.geometry import Frame, crop_boxes, grid_in_box
+from segany.geometry import Frame, Size, crop_boxes, grid_in_box
 from segany.masks import LogitWindow
 from segany.model.preprocess import resize_image
 from segany.predict.automatic._clicks import Answer, Clock, Kept, Progress, spread_order
+from segany.predict.automatic._contenders import Contenders
 from segany.predict.automatic._measure import measure
+from segany.predict.automatic._sampled import DrawnLater, sample_bounds
 from segany.predict.automatic.adaptive import ROUNDS, clicks_of_round
-from segany.predict.automatic.proposals import CropProposals, Proposals
+from segany.predict.automatic.crop import CropProposals
+from segany.predict.automatic.proposals import Proposals
 from segany.predict.automatic.settings import GridSettings, Thresholds
-from segany.predict.backends.base import Features
+from segany.predict.backends.base import Features, Scored
 from segany.predict.image import Predictor
 from segany.schema import PADDING, POSITIVE, Annotation, Image, PromptBatch, Record
 from segany.sources import open_image
@@ -24,6 +27,8 @@ from segany.sources import open_image
 __all__ = ["AutomaticMaskGenerator"]
 
 _MAX_BYTES = 400_000_000
+# Logits this far beyond the stability score's offset, and all around them, are taken for the inside or the outside.
+_NEAR = 0.25
 
 
 class AutomaticMaskGenerator:
@@ -63,7 +68,7 @@ class AutomaticMaskGenerator:
             ConfigError: A limit is not positive.
         """
         wanted = thresholds or Thresholds()
-        run = _Run(self._predictor, self._lowered(wanted), image, progress, max_seconds, max_bytes)
+        run = _Run(self._predictor, self._lowered(wanted), image, progress, max_seconds, max_bytes, wanted)
         return run.proposals(list(run.crops())).select(wanted)
 
     def iterate(
@@ -80,7 +85,7 @@ class AutomaticMaskGenerator:
         Duplicates between crops are not removed, and small regions not cleaned up.
         """
         wanted = thresholds or Thresholds()
-        run = _Run(self._predictor, self._lowered(wanted), image, progress, max_seconds, max_bytes)
+        run = _Run(self._predictor, self._lowered(wanted), image, progress, max_seconds, max_bytes, wanted)
         number = 0
         for crop in run.crops():
             for annotation in run.proposals([crop]).iterate(wanted):
@@ -108,7 +113,7 @@ class AutomaticMaskGenerator:
             ImageError: It cannot be read as an image.
             ConfigError: A limit is not positive.
         """
-        run = _Run(self._predictor, self._grid, image, progress, max_seconds, max_bytes)
+        run = _Run(self._predictor, self._grid, image, progress, max_seconds, max_bytes, Thresholds())
         return run.proposals(list(run.crops()))
 
     def _lowered(self, thresholds: Thresholds) -> GridSettings:
@@ -126,12 +131,14 @@ class _Run:
         progress: Progress | None,
         max_seconds: float | None,
         max_bytes: int,
+        thresholds: Thresholds,
     ) -> None:
         if (max_seconds is not None and not max_seconds > 0) or max_bytes <= 0:
             raise ConfigError(f"max_seconds and max_bytes must be above 0, got {max_seconds} and {max_bytes}.")
         self._predictor = predictor
         self._backend = predictor.backend
         self._grid = grid
+        self._thresholds = thresholds
         self._image = image if isinstance(image, Image) else open_image(image)
         self._places = crop_boxes(self._image.size, grid.crop_n_layers, grid.crop_overlap_ratio)
         self._grids = grid.layer_grids()
@@ -169,13 +176,13 @@ class _Run:
         x0, y0, x1, y1 = box
         features, frame = self._embed(box, layer)
         clicks = grid_in_box(self._grids[layer], (0, 0, x1 - x0, y1 - y0))
-        kept = Kept(budget)
+        kept, contenders = Kept(budget), Contenders(self._thresholds)
         made = np.zeros(len(clicks), dtype=np.bool_)
         for number in range(ROUNDS if self._grid.adaptive else 1):
             todo = np.arange(len(clicks))
             if self._grid.adaptive:
                 todo = clicks_of_round(number, clicks, made, kept.ranked(), frame)
-            self._click(features, frame, clicks, todo[spread_order(len(todo))], kept)
+            self._click(features, frame, clicks, todo[spread_order(len(todo))], kept, contenders)
             made[todo] = True
         if not self._clock.is_over:
             self._clock.leave_out(int(np.count_nonzero(~made)))
@@ -189,14 +196,21 @@ class _Run:
             levels=np.array([one.level for one in best], dtype=np.int64),
             iou_predictions=np.array([one.iou_prediction for one in best], dtype=np.float32),
             stability=np.array([one.stability for one in best], dtype=np.float64),
+            stability_slack=np.array([one.slack for one in best], dtype=np.float64),
             inner=np.array([one.inner for one in best], dtype=np.int64).reshape(-1, 4),
             outer=np.array([one.outer for one in best], dtype=np.int64).reshape(-1, 4),
-            windows=tuple(one.window for one in best),
+            windows=self._windows(features, frame, clicks, best),
         )
         return crop, kept.nbytes
 
     def _click(
-        self, features: Features, frame: Frame, clicks: NDArray[np.float64], order: NDArray[np.int64], kept: Kept
+        self,
+        features: Features,
+        frame: Frame,
+        clicks: NDArray[np.float64],
+        order: NDArray[np.int64],
+        kept: Kept,
+        contenders: Contenders,
     ) -> None:
         """Make some clicks, until time is over."""
         size = min(self._grid.points_per_batch, self._backend.score_batch)
@@ -204,7 +218,7 @@ class _Run:
             if self._clock.is_over:
                 return
             members = order[start : start + size]
-            for answer in self._ask(features, frame, clicks, members):
+            for answer in self._ask(features, frame, clicks, members, contenders):
                 kept.add(answer)
             self._clock.tick(len(members))
 
@@ -217,32 +231,98 @@ class _Run:
         return self._backend.encode([np.ascontiguousarray(resized)])[0], frame
 
     def _ask(
-        self, features: Features, frame: Frame, clicks: NDArray[np.float64], members: NDArray[np.int64]
+        self,
+        features: Features,
+        frame: Frame,
+        clicks: NDArray[np.float64],
+        members: NDArray[np.int64],
+        contenders: Contenders,
     ) -> Iterator[Answer]:
         """Masks above the floor for some clicks; those below it are never computed."""
-        points = frame.to_model(clicks[members])
-        tokens = np.stack([points, np.zeros_like(points)], axis=1).astype(np.float32)
-        labels = np.array([POSITIVE, PADDING], dtype=np.int32)
-        batch = PromptBatch(tuple(tokens), (labels,) * len(members), (None,) * len(members))
-        scored = self._backend.score(features, batch)
+        scored = self._score(features, frame, clicks[members])
         wanted = scored.iou_predictions[:, 1:]
         passing = wanted > self._grid.floor if self._grid.floor > 0 else np.ones_like(wanted, dtype=np.bool_)
         prompt, level = np.nonzero(passing)
         if len(prompt) == 0:
             return
-        offset = self._grid.stability_score_offset
-        logits = self._backend.low_res(scored, np.stack([prompt, level + 1], axis=1))
-        for row in range(len(prompt)):
-            window = LogitWindow.cut(logits[row], frame, -offset)
-            measured = measure(window, frame, offset)
+        index = np.stack([prompt, level + 1], axis=1)
+        found = np.asarray(wanted[prompt, level])
+        to_draw = np.arange(len(index))
+        samples = self._backend.sample(scored, index)
+        if samples is not None:
+            bounds = sample_bounds(samples, frame, self._grid.stability_score_offset)
+            side = Size(*samples.shape[1:])
+            chosen = contenders.choose(found, bounds)
+            for row in np.flatnonzero(~chosen).tolist():
+                yield Answer(
+                    click=int(members[prompt[row]]),
+                    level=int(level[row]) + 1,
+                    iou_prediction=float(found[row]),
+                    stability=float(bounds.stability[row]),
+                    inner=_box(bounds.inner[row]),
+                    outer=_box(bounds.outer[row]),
+                    window=LogitWindow(samples[row], (0, 0), side, (0, 0, 0, 0)),
+                    slack=float(bounds.slack[row]),
+                    is_drawn=False,
+                )
+            to_draw = np.flatnonzero(chosen)
+        for row, window in zip(to_draw.tolist(), self._draw(scored, index[to_draw], frame), strict=True):
+            measured = measure(window, frame, self._grid.stability_score_offset)
             if measured.is_empty:
                 continue
-            yield Answer(
+            answer = Answer(
                 click=int(members[prompt[row]]),
                 level=int(level[row]) + 1,
-                iou_prediction=float(scored.iou_predictions[prompt[row], level[row] + 1]),
+                iou_prediction=float(found[row]),
                 stability=measured.stability,
                 inner=measured.inner,
                 outer=measured.outer,
                 window=window,
+                slack=measured.slack,
             )
+            contenders.add(answer)
+            yield answer
+
+    def _score(self, features: Features, frame: Frame, clicks: NDArray[np.float64]) -> Scored:
+        points = frame.to_model(clicks)
+        tokens = np.stack([points, np.zeros_like(points)], axis=1).astype(np.float32)
+        labels = np.array([POSITIVE, PADDING], dtype=np.int32)
+        batch = PromptBatch(tuple(tokens), (labels,) * len(clicks), (None,) * len(clicks))
+        return self._backend.score(features, batch)
+
+    def _draw(self, scored: Scored, index: NDArray[np.int64], frame: Frame) -> Iterator[LogitWindow]:
+        if len(index) == 0:
+            return
+        offset = self._grid.stability_score_offset
+        for logits in self._backend.low_res(scored, index, offset + _NEAR):
+            yield LogitWindow.cut(logits, frame, -offset)
+
+    def _windows(
+        self, features: Features, frame: Frame, clicks: NDArray[np.float64], answers: Sequence[Answer]
+    ) -> Sequence[LogitWindow]:
+        """The windows of answers; those that are not drawn yet are drawn when they are asked for."""
+        if all(one.is_drawn for one in answers):
+            return tuple(one.window for one in answers)
+        numbers = np.array([one.click for one in answers])
+        levels = np.array([one.level for one in answers])
+
+        def draw(wanted: Sequence[int]) -> Iterator[LogitWindow]:
+            own, place = np.unique(numbers[list(wanted)], return_inverse=True)
+            windows: list[tuple[int, LogitWindow]] = []
+            for start in range(0, len(own), self._backend.score_batch):
+                members = np.flatnonzero((place >= start) & (place < start + self._backend.score_batch))
+                scored = self._score(features, frame, clicks[own[start : start + self._backend.score_batch]])
+                index = np.stack([place[members] - start, levels[list(wanted)][members]], axis=1)
+                windows += zip(members.tolist(), self._draw(scored, index, frame), strict=True)
+            return (window for _, window in sorted(windows, key=lambda one: one[0]))
+
+        later = DrawnLater(len(answers), draw)
+        for number, one in enumerate(answers):
+            if one.is_drawn:
+                later.put(number, one.window)
+        return later
+
+
+def _box(sides: NDArray[np.int64]) -> tuple[int, int, int, int]:
+    x0, y0, x1, y1 = sides.tolist()
+    return x0, y0, x1, y1

@@ -2,55 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segany.errors import ConfigError
-from segany.geometry import Frame, nms
-from segany.masks import RLE, LogitWindow, remove_small_regions
-from segany.predict.automatic._clicks import MASK_OVERHEAD
+from segany.geometry import nms
+from segany.masks import RLE, remove_small_regions
 from segany.predict.automatic._enlarged import Enlarged, EnlargedMask, enlarge
-from segany.predict.automatic._suppress import inclusive, overlap, touches_inner_edge
+from segany.predict.automatic._greedy import greedy
+from segany.predict.automatic._suppress import inclusive
+from segany.predict.automatic.crop import CropProposals
 from segany.predict.automatic.settings import GridSettings, Thresholds
 from segany.schema import Annotation, ImageInfo, Record
 
-__all__ = ["CropProposals", "Proposals", "proposal_score", "rank"]
-
-# Windows of fewer cells are soon enlarged, and no estimate is good for them.
-_SMALL_WINDOW = 1024
-# For the others: the estimate was off by at most 0.022 on 2,900 masks of two photos.
-_STABILITY_SLACK = 0.04
-
-
-@dataclass(frozen=True, eq=False)
-class CropProposals:
-    """What was found in one crop. K masks, from the highest predicted IoU to the lowest, ties by click.
-
-    Attributes:
-        box: XYXY half-open, the crop in the whole image.
-        layer: Crop layer, 0 the whole image.
-        frame: Where the crop lies in the model's input.
-        points: [K, 2] float64 (x, y), the click of each mask, pixels of the whole image.
-        levels: [K] int64: 1 whole, 2 part, 3 subpart, as the decoder numbers its masks.
-        iou_predictions: [K] float32.
-        stability: [K] float64, estimated at low resolution.
-        inner: [K, 4] int64, XYXY with inclusive maxima, pixels of the crop: no larger than the enlarged mask's box.
-        outer: [K, 4] int64, the same, no smaller.
-        windows: K windows of logits.
-    """
-
-    box: tuple[int, int, int, int]
-    layer: int
-    frame: Frame
-    points: NDArray[np.float64]
-    levels: NDArray[np.int64]
-    iou_predictions: NDArray[np.float32]
-    stability: NDArray[np.float64]
-    inner: NDArray[np.int64]
-    outer: NDArray[np.int64]
-    windows: tuple[LogitWindow, ...]
+__all__ = ["Proposals", "proposal_score", "rank"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +52,9 @@ class Proposals:
         """Memory that the masks take, in bytes."""
         return self._window_bytes + self._enlarged.nbytes
 
-    @cached_property
+    @property
     def _window_bytes(self) -> int:
-        return sum(window.cells.nbytes + MASK_OVERHEAD for crop in self.crops for window in crop.windows)
+        return sum(crop.nbytes for crop in self.crops)
 
     def select(self, thresholds: Thresholds | None = None) -> Record:
         """The masks that pass, without duplicates: the reference generator's answer.
@@ -140,36 +105,14 @@ class Proposals:
                 number += 1
 
     def _within(self, place: int, wanted: Thresholds) -> Iterator[tuple[int, EnlargedMask]]:
-        """Filters and greedy NMS of one crop: decided on low-resolution bounds, and at full size where these differ."""
-        crop = self.crops[place]
-        offset = np.array(crop.box[:2] * 2)
-        inner, outer = crop.inner + offset, crop.outer + offset
-        whole = np.array([0, 0, self.image.size.width, self.image.size.height])
-        passing = self._may_pass(crop, wanted)
-        alive = np.flatnonzero(passing)
-        while len(alive):
-            best, alive = int(alive[0]), alive[1:]
-            mask = self._full(place, best)
-            if mask.rle.area == 0 or mask.stability < wanted.stability_score_thresh:
-                continue
-            box = inclusive(mask.rle.box)
-            if touches_inner_edge(box, crop.box, whole):
-                continue
-            yield best, mask
-            kept = np.array(box)
-            does, may = overlap(kept, inner[alive], outer[alive], wanted.box_nms_thresh)
-            for candidate in alive[may].tolist():
-                exact = self._full(place, candidate).rle
-                inner[candidate] = outer[candidate] = inclusive(exact.box)
-            if may.any():
-                does, _ = overlap(kept, inner[alive], outer[alive], wanted.box_nms_thresh)
-            alive = alive[~does]
-
-    def _may_pass(self, crop: CropProposals, wanted: Thresholds) -> NDArray[np.bool_]:
-        passing = np.ones(len(crop.windows), dtype=np.bool_)
-        if wanted.pred_iou_thresh > 0:
-            passing &= crop.iou_predictions > wanted.pred_iou_thresh
-        return passing & (crop.stability >= wanted.stability_score_thresh - _stability_slack(crop.windows))
+        size = self.image.size
+        return greedy(
+            self.crops[place],
+            np.array([0, 0, size.width, size.height]),
+            wanted,
+            self.grid.stability_score_offset,
+            lambda index: self._full(place, index),
+        )
 
     def _full(self, place: int, index: int) -> EnlargedMask:
         crop = self.crops[place]
@@ -204,12 +147,6 @@ def rank(record: Record) -> Record:
     """Order masks by `proposal_score`, the highest first."""
     ordered = sorted(record.annotations, key=lambda annotation: -proposal_score(annotation))
     return replace(record, annotations=tuple(ordered))
-
-
-def _stability_slack(windows: Sequence[LogitWindow]) -> NDArray[np.float64]:
-    """How far below the threshold an estimated stability score may lie for the mask to be looked at at full size."""
-    cells = np.array([window.cells.size for window in windows])
-    return np.where(cells < _SMALL_WINDOW, 1.0, _STABILITY_SLACK)
 
 
 def _across_crops(found: Sequence[Annotation], threshold: float) -> list[Annotation]:

@@ -66,15 +66,29 @@ class Backend(Protocol):
         """Run the prompt encoder, the decoder's transformer and the IoU head."""
         ...
 
-    def low_res(self, scored: Scored, index: NDArray[np.int64]) -> NDArray[np.float32]:
+    def low_res(self, scored: Scored, index: NDArray[np.int64], near: float | None = None) -> NDArray[np.float32]:
         """Compute masks of scored prompts.
+
+        Args:
+            scored: From `score`.
+            index: [K, 2] int64: (prompt, mask), mask 0 to 3.
+            near: None for all logits as they are. Else those of a region where the mask is surely inside or outside,
+                all of them farther from 0 than this, may be given roughly.
+
+        Returns:
+            [K, h, w] float32 logits over the model's padded input.
+        """
+        ...
+
+    def sample(self, scored: Scored, index: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """Of masks of scored prompts, every fourth logit of every fourth row: what `low_res` has at 2, 6, 10...
 
         Args:
             scored: From `score`.
             index: [K, 2] int64: (prompt, mask), mask 0 to 3.
 
         Returns:
-            [K, h, w] float32 logits over the model's padded input.
+            [K, h / 4, w / 4] float32 logits, or None where a sample costs nearly as much as the whole.
         """
         ...
 

@@ -56,7 +56,7 @@ class FakeBackend:
         scores = np.tile(np.array([0.6, 0.7, 0.8, 0.9], dtype=np.float32), (len(batch), 1))
         return Scored(scores, centres)
 
-    def low_res(self, scored: Scored, index: NDArray[np.int64]) -> NDArray[np.float32]:
+    def low_res(self, scored: Scored, index: NDArray[np.int64], near: float | None = None) -> NDArray[np.float32]:
         """See `Backend.low_res`."""
         side = self.config.low_res_side
         y, x = np.mgrid[:side, :side].astype(np.float32) + 0.5
@@ -65,6 +65,9 @@ class FakeBackend:
             for prompt, mask in index
         ]
         return np.array(discs, dtype=np.float32).reshape(-1, side, side)
+
+    def sample(self, scored: Scored, index: NDArray[np.int64]) -> None:
+        """See `Backend.sample`: there is none."""
 
     def features_from_numpy(self, arrays: Mapping[str, NDArray[Any]]) -> Features:
         """See `Backend.features_from_numpy`."""

@@ -1,7 +1,7 @@
 """The OpenVINO backend: CPUs, float32 or bfloat16. With converted graphs on disk it starts without torch."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -15,7 +15,9 @@ from segany.predict.backends import _openvino_runtime as runtime
 from segany.predict.backends._openvino_cache import Graphs, find_or_convert
 from segany.predict.backends._openvino_int8 import ENCODER as INT8_ENCODER
 from segany.predict.backends._openvino_requests import CompiledGraph, to_array
+from segany.predict.backends._tiles import HALF, TiledDecoder, TiledPrompt, fits
 from segany.predict.backends.base import Features, Scored
+from segany.predict.backends.kernels import are_supported, load_kernels
 from segany.schema import PromptBatch
 from segany.settings import Settings
 
@@ -41,8 +43,10 @@ _HALF = (
 )
 _DRAWN_FROM = "upscaled"
 _SCORE_BATCH = 32
-# Tokens of a click (with its padding) or of a box, after the IoU token and the four masks'.
 _USUAL_TOKENS = 7
+_STAGES = ("begin", "follow", "proceed", "finish")
+# From so many prompts of one kind on, kernels are quicker than graphs.
+_MANY = 8
 
 
 class OpenVINOFeatures:
@@ -52,15 +56,26 @@ class OpenVINOFeatures:
         embedding: [1, E, s, s] float32.
     """
 
-    def __init__(self, embedding: NDArray[np.float32], prepare: Callable[[NDArray[np.float32]], Any]) -> None:
-        """Take an embedding, and the graph that projects it."""
+    def __init__(
+        self,
+        embedding: NDArray[np.float32],
+        prepare: Callable[[NDArray[np.float32]], Any],
+        place: Callable[[NDArray[np.float32]], Any],
+    ) -> None:
+        """Take an embedding, and what projects it: for graphs, and for kernels."""
         self.embedding = embedding
         self._prepare = prepare
+        self._place = place
 
     @cached_property
     def shared(self) -> Mapping[str, Any]:
         """By name, the tensors of `SharedProjections`; under two threads they may be made twice, to the same end."""
         return cast(Mapping[str, Any], self._prepare(self.embedding))
+
+    @cached_property
+    def placed(self) -> Mapping[str, Any]:
+        """The same for the kernels: `Placed`, by name."""
+        return cast(Mapping[str, Any], self._place(self.embedding))
 
     def to_numpy(self) -> Mapping[str, NDArray[Any]]:
         """The embedding; the rest follows from it."""
@@ -74,6 +89,15 @@ class _Scored(NamedTuple):
     graph: str
     before: tuple[Any, ...]
     after: tuple[Any, ...]
+
+
+class _Tiled(NamedTuple):
+    """One prompt that the kernels scored, and what draws it."""
+
+    prompt: TiledPrompt
+    placed: Mapping[str, Any]
+    decoder: TiledDecoder
+    graph: str = "kernels"
 
 
 class OpenVINOBackend:
@@ -113,7 +137,8 @@ class OpenVINOBackend:
         if (precision == "int8") != (int8 is not None):
             raise DeviceError(f"a quantised encoder belongs to precision int8 and to no other, got {precision}.")
         self._threads = threads or runtime.available_threads()
-        graphs = find_or_convert(folder or Settings.from_environment().home / "openvino", source, load)
+        folder = folder or Settings.from_environment().home / "openvino"
+        graphs = find_or_convert(folder, source, load)
         self.config = graphs.config
         self.model_digest = graphs.model_digest
         # An embedding made by one calibration is never given to another.
@@ -127,6 +152,10 @@ class OpenVINOBackend:
         self._encoder_precision, self._decoder_precision = _PRECISIONS[precision] if has_bfloat16 else ("f32", "f32")
         self._compiled: dict[str, CompiledGraph] = {}
         self._compiling = threading.Lock()
+        self._tiled: TiledDecoder | None = None
+        if self._decoder_precision == "bf16" and fits(self.config) and are_supported():
+            kernels = load_kernels(folder)
+            self._tiled = TiledDecoder(self._graph, kernels, self.config.embedding_side**2, self._threads)
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
         """See `Backend.encode`."""
@@ -138,10 +167,16 @@ class OpenVINOBackend:
         """See `Backend.score`."""
         own = cast(OpenVINOFeatures, features)
         scores = np.empty((len(batch), 4), dtype=np.float32)
-        state: list[_Scored | None] = [None] * len(batch)
+        state: list[_Scored | _Tiled | None] = [None] * len(batch)
         for group in batch.groups(len(batch)):
             tokens = to_array(self._graph("prompt").run(group.coords, group.labels)[0])
             rows = [tokens[row : row + 1] for row in range(len(tokens))]
+            usual = tokens.shape[1] == _USUAL_TOKENS and group.mask_logits is None
+            if self._tiled is not None and usual and len(tokens) >= _MANY:
+                scores[group.indices], prompts = self._tiled.score(own.placed, tokens)
+                for prompt, one in zip(group.indices, prompts, strict=True):
+                    state[prompt] = _Tiled(one, own.placed, self._tiled)
+                continue
             if group.mask_logits is None:
                 shared = [tensor for name, tensor in own.shared.items() if name != _DRAWN_FROM]
                 name = "score_usual" if tokens.shape[1] == _USUAL_TOKENS else "score"
@@ -159,10 +194,13 @@ class OpenVINOBackend:
                     state[prompt] = _Scored(to_array(hyper), "draw_dense", (), tuple(rest))
         return Scored(scores, state)
 
-    def low_res(self, scored: Scored, index: NDArray[np.int64]) -> NDArray[np.float32]:
+    def low_res(self, scored: Scored, index: NDArray[np.int64], near: float | None = None) -> NDArray[np.float32]:
         """See `Backend.low_res`."""
         side = self.config.low_res_side
         logits = np.empty((len(index), side, side), dtype=np.float32)
+        for decoder, placed, wanted, places in _tiled(scored, index):
+            for place, masks in zip(places, decoder.draw(placed, wanted, near), strict=True):
+                logits[place] = masks
         for graph in ("draw", "draw_dense"):
             prompts = [int(prompt) for prompt in np.unique(index[:, 0]) if scored.state[prompt].graph == graph]
             if not prompts:
@@ -176,6 +214,17 @@ class OpenVINOBackend:
                 logits[place] = to_array(masks)[0]
         return logits
 
+    def sample(self, scored: Scored, index: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """See `Backend.sample`."""
+        side = self.config.embedding_side
+        logits = np.empty((len(index), side, side), dtype=np.float32)
+        found = 0
+        for decoder, placed, wanted, places in _tiled(scored, index):
+            for place, masks in zip(places, decoder.sample(placed, wanted), strict=True):
+                logits[place] = masks
+                found += len(place)
+        return logits if found == len(index) else None
+
     def features_from_numpy(self, arrays: Mapping[str, NDArray[Any]]) -> Features:
         """See `Backend.features_from_numpy`."""
         embedding, side = arrays.get("embedding"), self.config.embedding_side
@@ -188,7 +237,11 @@ class OpenVINOBackend:
         return self._features(np.array(embedding, dtype=np.float32))
 
     def _features(self, embedding: NDArray[np.float32]) -> OpenVINOFeatures:
-        return OpenVINOFeatures(embedding, self._prepare)
+        return OpenVINOFeatures(embedding, self._prepare, self._place)
+
+    def _place(self, embedding: NDArray[np.float32]) -> Mapping[str, Any]:
+        assert self._tiled is not None
+        return self._tiled.place(embedding)
 
     def _prepare(self, embedding: NDArray[np.float32]) -> dict[str, Any]:
         outputs = self._graph("prepare").run(embedding)
@@ -215,12 +268,32 @@ class OpenVINOBackend:
             graph.reshape({"tokens": [1, _USUAL_TOKENS, self.config.embed_dim]})
         if name == "encoder":
             precision, streams = self._encoder_precision, 1
-        elif name in ("prompt", "prepare"):
+        elif name in ("prompt", "prepare", "place"):
             precision, streams = "f32", 1
+        elif name in _STAGES:
+            precision, streams = "f32", self._threads
         else:
             precision, streams = self._decoder_precision, self._threads
-        half = (*_HALF, _DRAWN_FROM, "z", "keys") if self._decoder_precision == "bf16" else ()
+        half: tuple[str, ...] = ()
+        if name in ("place", *_STAGES):
+            half = HALF
+        elif self._decoder_precision == "bf16":
+            half = (*_HALF, _DRAWN_FROM, "z", "keys")
         return CompiledGraph(graph, precision=precision, threads=self._threads, streams=streams, half=half)
+
+
+def _tiled(
+    scored: Scored, index: NDArray[np.int64]
+) -> Iterator[
+    tuple[TiledDecoder, Mapping[str, Any], list[tuple[TiledPrompt, NDArray[np.int64]]], list[NDArray[np.int64]]]
+]:
+    """What the kernels draw: their prompts with the masks wanted of each, and where these stand in the index."""
+    prompts = [int(prompt) for prompt in np.unique(index[:, 0]) if isinstance(scored.state[prompt], _Tiled)]
+    if prompts:
+        first: _Tiled = scored.state[prompts[0]]
+        places = [np.flatnonzero(index[:, 0] == prompt) for prompt in prompts]
+        wanted = [(scored.state[one].prompt, index[place, 1]) for one, place in zip(prompts, places, strict=True)]
+        yield first.decoder, first.placed, wanted, places
 
 
 def _check_precision(precision: str) -> str:

@@ -116,7 +116,7 @@ class TorchBackend:
         return Scored(scores, state)
 
     @torch.inference_mode()
-    def low_res(self, scored: Scored, index: NDArray[np.int64]) -> NDArray[np.float32]:
+    def low_res(self, scored: Scored, index: NDArray[np.int64], near: float | None = None) -> NDArray[np.float32]:
         """See `Backend.low_res`."""
         side = self.config.low_res_side
         logits = np.empty((len(index), side, side), dtype=np.float32)
@@ -140,6 +140,9 @@ class TorchBackend:
     def _features(self, embedding: torch.Tensor) -> TorchFeatures:
         # One memory order, just computed or read from a file: the order of sums follows it, to the last bit.
         return TorchFeatures(embedding.contiguous(memory_format=torch.channels_last), self._decoder)
+
+    def sample(self, scored: Scored, index: NDArray[np.int64]) -> None:
+        """See `Backend.sample`: there is none."""
 
     def features_from_numpy(self, arrays: Mapping[str, NDArray[Any]]) -> Features:
         """See `Backend.features_from_numpy`."""
