@@ -3,8 +3,9 @@
     python benchmarks/store.py [--records 1000 10000 100000] [--masks 5] [--postgres URL]
 
 Masks are synthetic outlines on images of 1500x2250 pixels, as large as those of SA-1B; they take the way that any
-import takes. Each size goes on from the one before, in one process, whose memory is told. URL is that of an empty
-PostgreSQL database. Writes benchmarks/results/store.json, store.md and store.png.
+import takes. Each size goes on from the one before, in one process, whose memory is told. A run measures SQLite, or,
+given the URL of an empty database, PostgreSQL, and keeps the other's figures of the run before. Writes
+benchmarks/results/store.json, store.md and store.png.
 """
 
 import argparse
@@ -166,10 +167,11 @@ def measure(location: str, sizes: list[int], masks: int, pool: list[RLE], scratc
 
 
 def table(results: dict[str, Any]) -> str:
-    lines = ["# The store at scale", "", f"{machine_text(results['machine'])}; {results['masks']} masks a record.", ""]
-    for name, found in results["databases"].items():
+    lines = ["# The store at scale", ""]
+    for name, found in results.items():
         rows = found["sizes"]
-        lines += [f"## {name}", "", f"SA-1B files are imported at {found['SA-1B masks/s']:,.0f} masks/s.", ""]
+        lines += [f"## {name}", "", f"{machine_text(found['machine'])}; {found['masks']} masks a record.", ""]
+        lines += [f"SA-1B files are imported at {found['SA-1B masks/s']:,.0f} masks/s.", ""]
         lines += [
             "| | " + " | ".join(f"{row['records']:,} records" for row in rows) + " |",
             "|---|" + "---:|" * len(rows),
@@ -185,7 +187,7 @@ def table(results: dict[str, Any]) -> str:
 def plot(results: dict[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 8), layout="constrained")
+    figure = Figure(figsize=(15, 8), layout="constrained")
     panels = figure.subplots(2, 3).ravel()
     wanted = (
         ("records/s", "import, records/s"),
@@ -195,18 +197,20 @@ def plot(results: dict[str, Any], path: Path) -> None:
         ("resident MB", "memory of the process, MB"),
     )
     for panel, (key, title) in zip(panels, wanted, strict=False):
-        for name, found in results["databases"].items():
+        for name, found in results.items():
             panel.plot(
                 [row["records"] for row in found["sizes"]], [row[key] for row in found["sizes"]], "o-", label=name
             )
         panel.set(title=title, xscale="log", xlabel="records", ylim=(0, None))
-    for key in (*(f"{each} ms" for each in MS), "edit ms"):
-        for (name, found), style in zip(results["databases"].items(), ("o-", "s--"), strict=False):
+    for number, key in enumerate((*(f"{each} ms" for each in MS), "edit ms")):
+        color = f"C{number}"
+        for (name, found), style in zip(results.items(), ("o-", "s--"), strict=False):
             times = [row[key] for row in found["sizes"]]
-            panels[5].plot([row["records"] for row in found["sizes"]], times, style, label=f"{key[:-3]} ({name})")
+            label = f"{key[:-3]} ({name})"
+            panels[5].plot([row["records"] for row in found["sizes"]], times, style, color=color, label=label)
     panels[5].set(title="answers, ms", xscale="log", yscale="log", xlabel="records")
     panels[0].legend()
-    panels[5].legend(fontsize=6)
+    panels[5].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=100)
 
@@ -220,16 +224,15 @@ def main() -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     cv2.setNumThreads(1)
     pool = outlines(np.random.default_rng(0))
-    databases = {}
+    name = "PostgreSQL" if arguments.postgres else "SQLite"
     with tempfile.TemporaryDirectory(prefix="segany-bench-") as folder:
-        locations = {"SQLite": str(Path(folder) / "store")}
-        if arguments.postgres:
-            locations["PostgreSQL"] = arguments.postgres
-        for name, location in locations.items():
-            create_store(location, images=None if name == "SQLite" else str(Path(folder) / "images"))
-            databases[name] = measure(location, sorted(arguments.records), arguments.masks, pool, Path(folder))
-    results = {"machine": machine(1), "masks": arguments.masks, "databases": databases}
-    write_text(RESULTS / "store.json", f"{json.dumps(results, indent=1)}\n")
+        location = arguments.postgres or str(Path(folder) / "store")
+        create_store(location, images=str(Path(folder) / "images"))
+        found = measure(location, sorted(arguments.records), arguments.masks, pool, Path(folder))
+    record = RESULTS / "store.json"
+    results = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    results[name] = {"machine": machine(1), "masks": arguments.masks, **found}
+    write_text(record, f"{json.dumps(results, indent=1)}\n")
     write_text(RESULTS / "store.md", table(results))
     plot(results, RESULTS / "store.png")
     print(table(results))

@@ -14,6 +14,8 @@ __all__ = ["AddReport", "Adder"]
 # A transaction ends with whichever comes first; others write in between.
 _BATCH_RECORDS = 256
 _BATCH_MASKS = 4000
+# From so many new rows on, the database's own idea of its tables is out of date.
+_MANY = 5000
 
 
 class Adder:
@@ -67,6 +69,8 @@ class Adder:
                 batch, masks = [], 0
         if batch:
             self._commit(batch)
+        if self.report.records + self.report.masks > _MANY:
+            self._database.gather_statistics()
         return self.report
 
     def _commit(self, prepared: Sequence[Prepared]) -> None:
