@@ -79,8 +79,10 @@ def main() -> int:
     parser.add_argument("--model", default="mobile_sam", help="weights of both sides [%(default)s]")
     parser.add_argument("--model-type", default="vit_t", help="key of the reference's registry [%(default)s]")
     parser.add_argument("--out", type=Path, default=Path("out/reference_clicks"), help="reports [%(default)s]")
+    parser.add_argument("--reuse", action="store_true", help="take the reference's report of an earlier run in --out")
     arguments = parser.parse_args()
-    run_reference(arguments, arguments.out / "reference")
+    if not arguments.reuse:
+        run_reference(arguments, arguments.out / "reference")
     fine = True
     for precision in TOLERANCES:
         run_segany(arguments, precision, arguments.out / precision)
