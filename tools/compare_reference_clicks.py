@@ -9,14 +9,17 @@ from the reference's than 0.1 point in float32, or 0.3 in the default precision.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from segany import weights
 from segany.cli.main import main as segany
 from segany.evaluate.compare import Comparison, compare_reports
+from segany.files import write_text
 
 COUNTS = (1, 3, 5)
 # Points of mIoU, by precision.
@@ -53,21 +56,36 @@ def run_segany(arguments: argparse.Namespace, precision: str, out: Path) -> None
         sys.exit(status)
 
 
-def print_differences(comparison: Comparison, precision: str) -> bool:
-    """Whether all figures are within the tolerance."""
-    fine = True
+def differences(comparison: Comparison, precision: str) -> list[dict[str, Any]]:
+    """The mIoUs of both sides, in percent."""
+    rows = []
     for one in comparison.differences:
-        if one.metric not in {f"mIoU@{count}" for count in COUNTS}:
-            continue
-        points = one.difference.mean * 100
-        within = abs(points) <= TOLERANCES[precision]
-        fine &= within
-        low, high = one.difference.low * 100, one.difference.high * 100
-        print(
-            f"| {one.set_name} | {one.difference.n} | {precision} | {one.metric} | {one.first * 100:.2f} | "
-            f"{one.second * 100:.2f} | {points:+.3f} ({low:+.3f} to {high:+.3f}) | {'yes' if within else 'NO'} |"
-        )
-    return fine
+        if one.metric in {f"mIoU@{count}" for count in COUNTS}:
+            points, low, high = (
+                100 * value for value in (one.difference.mean, one.difference.low, one.difference.high)
+            )
+            rows.append(
+                {
+                    "set": one.set_name,
+                    "objects": one.difference.n,
+                    "precision": "default" if precision == "auto" else precision,
+                    "figure": one.metric,
+                    "reference": 100 * one.first,
+                    "segany": 100 * one.second,
+                    "difference": points,
+                    "low": low,
+                    "high": high,
+                    "within": abs(points) <= TOLERANCES[precision],
+                }
+            )
+    return rows
+
+
+def shown(row: dict[str, Any]) -> str:
+    """A row of the Markdown table."""
+    interval = f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
+    figures = f"{row['reference']:.2f} | {row['segany']:.2f} | {interval}"
+    return f"| {row['set']} | {row['objects']} | {row['precision']} | {row['figure']} | {figures} |"
 
 
 def main() -> int:
@@ -79,18 +97,26 @@ def main() -> int:
     parser.add_argument("--model", default="mobile_sam", help="weights of both sides [%(default)s]")
     parser.add_argument("--model-type", default="vit_t", help="key of the reference's registry [%(default)s]")
     parser.add_argument("--out", type=Path, default=Path("out/reference_clicks"), help="reports [%(default)s]")
-    parser.add_argument("--reuse", action="store_true", help="take the reference's report of an earlier run in --out")
+    parser.add_argument("--reuse", action="store_true", help="take reports that are in --out already")
+    parser.add_argument("--json", type=Path, help="also write the table to this file")
     arguments = parser.parse_args()
-    if not arguments.reuse:
-        run_reference(arguments, arguments.out / "reference")
-    fine = True
-    for precision in TOLERANCES:
-        run_segany(arguments, precision, arguments.out / precision)
-    print(f"| set | objects | precision | figure | reference | segany | difference | within |\n|{'---|' * 8}")
+    for name in ("reference", *TOLERANCES):
+        out = arguments.out / name
+        if arguments.reuse and (out / "report.json").is_file():
+            continue
+        if name == "reference":
+            run_reference(arguments, out)
+        else:
+            run_segany(arguments, name, out)
+    rows: list[dict[str, Any]] = []
     for precision in TOLERANCES:
         comparison = compare_reports(arguments.out / "reference", arguments.out / precision)
-        fine &= print_differences(comparison, precision)
-    return 0 if fine else 1
+        rows += differences(comparison, precision)
+    print(f"| set | objects | precision | figure | reference | segany | difference |\n|{'---|' * 7}")
+    print("\n".join(shown(row) for row in rows))
+    if arguments.json is not None:
+        write_text(arguments.json, json.dumps(rows, indent=1) + "\n")
+    return 0 if all(row["within"] for row in rows) else 1
 
 
 if __name__ == "__main__":

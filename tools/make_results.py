@@ -26,6 +26,7 @@ from segany.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "benchmarks" / "results" / "evaluate.json"
+REFERENCE = ROOT / "benchmarks" / "results" / "reference_clicks.json"
 PAGE = ROOT / "docs" / "results.md"
 
 # Where each set comes from. What is measured is a part of it: the digest says which.
@@ -131,6 +132,8 @@ def page(documents: Mapping[str, Mapping[str, Any]]) -> str:
     for name, measurement in MEASUREMENTS.items():
         if name in documents:
             parts += section(measurement, documents[name])
+    if REFERENCE.is_file():
+        parts += reference_section(json.loads(REFERENCE.read_text(encoding="utf-8")))
     parts += ["## Data", data_table(documents)]
     parts += [
         "The digest is over the image files, what people drew in them, and which objects were drawn for the sample. "
@@ -165,6 +168,30 @@ def section(measurement: Measurement, document: Mapping[str, Any]) -> list[str]:
     if document["published"]:
         parts.append(markdown_table(published_table(document)))
     return [*parts, f"{machine_line({**document, 'peak_memory_bytes': None})}"]
+
+
+def reference_section(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Ours beside the reference's, as tools/compare_reference_clicks.py found it."""
+    cells = [
+        [
+            row["set"],
+            str(row["objects"]),
+            row["precision"],
+            row["figure"],
+            f"{row['reference']:.2f}",
+            f"{row['segany']:.2f}",
+            f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})",
+        ]
+        for row in rows
+    ]
+    head = ["set", "objects", "precision", "figure", "reference", "segany", "difference, points"]
+    return [
+        "## Beside the reference implementation",
+        "mIoU after simulated clicks of MobileSAM's own code and of segany, with the same weights on the same objects; "
+        "each side clicks where its own answer is wrong. The difference is paired, object by object. Measured by "
+        "`tools/compare_reference_clicks.py`.",
+        markdown_table(Table("", head, cells)),
+    ]
 
 
 def data_table(documents: Mapping[str, Mapping[str, Any]]) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from segany.evaluate.compare import Comparison
     from segany.evaluate.run import Evaluation, Progress
 
-__all__ = ["compare", "evaluate"]
+__all__ = ["MeasuringBar", "compare", "evaluate", "print_table"]
 
 _FILE_WIDTH = 1000
 
@@ -75,7 +75,7 @@ def evaluate(
         for name, path in (_pair(word, "--data") for word in data)
     ]
     prepare_folder(out)
-    with download_bar(quiet=as_json) as downloading, _Bar(quiet=as_json) as bar:
+    with download_bar(quiet=as_json) as downloading, MeasuringBar(quiet=as_json) as bar:
         evaluation = run(
             chosen,
             sets,
@@ -129,10 +129,11 @@ def compare(
     return 0
 
 
-class _Bar:
+class MeasuringBar:
     """A progress bar with the time left, one task for each set and model."""
 
     def __init__(self, *, quiet: bool) -> None:
+        """Draw nothing where it should be quiet."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -178,11 +179,12 @@ def _print_figures(document: dict[str, Any]) -> None:
     models = len({result["model"] for result in document["results"]})
     print(document["protocol"]["summary"])
     for table in report_tables(document)[:models]:
-        _print_table(table.title, table.head, table.rows)
+        print_table(table.title, table.head, table.rows)
     print("in percent but for counts and seconds, with 95 % intervals over images")
 
 
-def _print_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; no line is cut where the output is a file."""
     from rich.console import Console
     from rich.table import Table
 
@@ -191,9 +193,8 @@ def _print_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]])
         table.add_column(column, no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    console = Console()
     # In a file no line is too long.
-    console.print(table, width=None if console.is_terminal else _FILE_WIDTH)
+    Console(width=None if sys.stdout.isatty() else _FILE_WIDTH).print(table)
 
 
 def _print_problems(evaluation: "Evaluation") -> None:
@@ -242,7 +243,7 @@ def _print_comparison(comparison: "Comparison") -> None:
             )
         ]
         rows.append([one.set_name, one.metric, *figures, one.verdict])
-    _print_table(
+    print_table(
         f"{comparison.protocol}: {comparison.second} against {comparison.first}",
         ["set", "metric", "first", "second", "difference", "the second is"],
         rows,
