@@ -11,6 +11,7 @@ from segany.evaluate.protocols.calibration import Calibration
 from segany.evaluate.protocols.clicks import Clicks
 from segany.evaluate.protocols.edges import Edges
 from segany.evaluate.protocols.everything import Everything
+from segany.evaluate.protocols.hierarchy import Hierarchy
 from segany.evaluate.protocols.noc import NoC
 from segany.evaluate.protocols.video import Video
 
@@ -22,12 +23,23 @@ __all__ = [
     "Clicks",
     "Edges",
     "Everything",
+    "Hierarchy",
     "NoC",
     "Video",
     "find_protocol",
 ]
 
-_ALL: tuple[type[EvaluationProtocol], ...] = (Clicks, NoC, Boxes, Agreement, Calibration, Edges, Everything, Video)
+_ALL: tuple[type[EvaluationProtocol], ...] = (
+    Clicks,
+    NoC,
+    Boxes,
+    Agreement,
+    Calibration,
+    Edges,
+    Everything,
+    Hierarchy,
+    Video,
+)
 
 PROTOCOLS: Mapping[str, type[EvaluationProtocol]] = MappingProxyType({one.name: one for one in _ALL})
 
