@@ -1,5 +1,6 @@
 """What is new is added, what is known is recognised, whatever order things come in."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -246,3 +247,32 @@ def test_a_real_data_set_keeps_its_masks(store: Store) -> None:
         assert sa1b.record_to_json(stored.record)["annotations"] == sa1b.record_to_json(record)["annotations"]
         PillowImage.open(data / "coco_val80" / "images" / record.image.file_name).close()
     assert not wanted
+
+
+def test_an_upload_is_called_what_its_sender_calls_it(store: Store, samples: Any, tmp_path: Path) -> None:
+    upload = samples.photo(tmp_path / "tmp123.png", 1)
+    (record_id,) = store.add_records([Incoming(image=upload, file_name="my cat.png")], actor="ann").record_ids
+    assert store.records.get(record_id).record.image.file_name == "my cat.png"
+
+
+def test_one_stated_digest_for_two_sizes(store: Store, samples: Any) -> None:
+    one, two = samples.record(1, digest="ab"), samples.record(2, digest="ab", masks=0)
+    two = replace(two, image=replace(two.image, size=Size(9, 9)))
+    report = store.add_records([Incoming(one), Incoming(two)], actor="ann")
+    assert report.records == 1
+    assert "would be record 1, but it is 9x9" in report.problems[0][1]
+    assert not store.check().findings
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_has_connections_of_its_own(store: Store, samples: Any) -> None:
+    store.add_records(samples.incoming(1), actor="ann")
+    child = os.fork()
+    if child == 0:
+        store.add_records(samples.incoming(2), actor="child")
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    store.add_records(samples.incoming(3), actor="ann")
+    assert len(store.records.ids()) == 3
+    assert not store.check().findings

@@ -130,7 +130,7 @@ class Batch:
                 .where(where)
             ),
         )
-        self._known = {row.id: row for row in rows}
+        self._known = {row.id: (Size(row.height, row.width), row.until is not None) for row in rows}
         self._with_pixels = {row.id for row in rows if row.pixels_digest is not None}
 
     def _chunks(self, column: Any, values: Sequence[Any], query: Callable[[ColumnElement[bool]], Any]) -> list[Any]:
@@ -187,12 +187,9 @@ class Batch:
 
     def _misfit(self, prepared: Prepared, image_id: int) -> str | None:
         """Why it cannot be joined to the record that it belongs to."""
-        row = self._known.get(image_id)
-        if row is None:
-            return None
-        if row.until is not None:
+        there, removed = self._known[image_id]
+        if removed:
             return f"{prepared.name} was removed from the store and is not added again."
-        there = Size(row.height, row.width)
         if prepared.image is not None and there != (prepared.image["height"], prepared.image["width"]):
             came = Size(prepared.image["height"], prepared.image["width"])
             return f"{prepared.name} would be record {image_id}, but it is {came} and that is {there}."
@@ -209,6 +206,7 @@ class Batch:
             "since": revision,
             "until": None,
         }
+        self._known[image_id] = (Size(prepared.image["height"], prepared.image["width"]), False)
         self.done.records += 1
         self._by_key.setdefault(prepared.image["origin_key"], []).append(image_id)
         if prepared.image["digest"]:

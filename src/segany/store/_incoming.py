@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 
 from segany.errors import ImageError, RecordError
 from segany.formats import Category, Dataset, open_dataset
-from segany.schema import Image, Record
+from segany.schema import Image, ImageInfo, Record
 from segany.sources import IMAGE_SUFFIXES, iter_image_paths, open_image, pixel_digest
 from segany.store._rows import AnnotationValues, annotation_values, image_values
 from segany.store.blobs import Blobs, blob_name
@@ -32,16 +32,20 @@ class Incoming:
         image: The pixels: a file, an image, a way to open it (which may find none), or None for a record without.
         origin: The file or data set that it comes from, as people call it; ids are the same object within one origin.
         categories: Classes that came with it.
+        file_name: What to call a photo of which there is no record yet, instead of its file's name: of an upload, say.
     """
 
     record: Record | None = None
     image: Path | Image | Callable[[], Image | None] | None = None
     origin: str = ""
     categories: tuple[Category, ...] = ()
+    file_name: str | None = None
 
     @property
     def name(self) -> str:
         """What messages call it."""
+        if self.file_name is not None:
+            return self.file_name
         if isinstance(self.image, Path):
             return str(self.image)
         return self.record.image.file_name if self.record is not None else "image"
@@ -189,7 +193,7 @@ class Preparer:
         if image is None:
             return self._ready(incoming, record, None, None)
         source_digest = source_digest or image.info.source_digest
-        record = record or Record(image.info)
+        record = record or Record(_named(image.info, incoming.file_name))
         if record.image.size != image.size:
             raise RecordError(
                 f"{incoming.name}: the image is {image.size} but its masks are for {record.image.size}; they belong "
@@ -253,6 +257,10 @@ class Preparer:
             refused=refused,
             categories=incoming.categories,
         )
+
+
+def _named(info: ImageInfo, file_name: str | None) -> ImageInfo:
+    return info if file_name is None else replace(info, image_id=file_name, file_name=file_name)
 
 
 def _read(path: Path) -> bytes:

@@ -3,6 +3,7 @@
 import io
 import os
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,6 +113,10 @@ class Database:
         """
         self.location = location
         self.engine = _engine(location)
+        if hasattr(os, "register_at_fork"):
+            # A child must not speak on its parent's connections.
+            engine = weakref.ref(self.engine)
+            os.register_at_fork(after_in_child=lambda: _forget_connections(engine()))
         self._writer = threading.RLock()
 
     @property
@@ -202,6 +207,11 @@ def to_micros(time: datetime) -> int:
 def to_time(micros: int) -> datetime:
     """The inverse of `to_micros`, in UTC."""
     return datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)
+
+
+def _forget_connections(engine: Engine | None) -> None:
+    if engine is not None:
+        engine.dispose(close=False)
 
 
 def _engine(location: Location) -> Engine:

@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import select
@@ -237,9 +236,18 @@ class Store:
         """Verify every file, mask and version; see `segany.store.check`."""
         return check_store(self._database, self._blobs, progress=progress)
 
-    def gc(self, *, actor: str, **options: Any) -> GarbageReport:
-        """Delete what nothing needs any more; options as `segany.store.garbage.collect_garbage`."""
-        return collect_garbage(self._database, self._blobs, actor=actor, **options)
+    def gc(
+        self, *, actor: str, keep_days: float = 30.0, min_file_age_seconds: float = 3600.0, dry_run: bool = False
+    ) -> GarbageReport:
+        """Delete what nothing needs any more; see `segany.store.garbage.collect_garbage`."""
+        return collect_garbage(
+            self._database,
+            self._blobs,
+            actor=actor,
+            keep_days=keep_days,
+            min_file_age_seconds=min_file_age_seconds,
+            dry_run=dry_run,
+        )
 
     def stats(self) -> StoreStats:
         """Numbers of the collection."""
