@@ -7,7 +7,21 @@ from typing import Annotated, Any
 import typer
 
 from segany import __version__
-from segany.cli import cache, data, demo, doctor, evaluate, everything, quantize, samples, segment, store, weights
+from segany.cli import (
+    advise,
+    audit,
+    cache,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    everything,
+    quantize,
+    samples,
+    segment,
+    store,
+    weights,
+)
 from segany.errors import SeganyError
 
 __all__ = ["app", "main"]
@@ -28,6 +42,8 @@ app.command("segment")(segment.command)
 app.command("everything")(everything.command)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(evaluate.compare)
+app.command("advise")(advise.command)
+app.add_typer(audit.app, name="audit")
 app.command("quantize")(quantize.command)
 app.command("demo")(demo.command)
 app.command("doctor")(doctor.command)
