@@ -21,7 +21,10 @@ _FILE_WIDTH = 1000
 
 
 def evaluate(
-    protocol: Annotated[str, typer.Argument(help="clicks, noc, boxes, agreement, calibration, everything or edges.")],
+    protocol: Annotated[
+        str,
+        typer.Argument(help="clicks, noc, boxes, agreement, calibration, everything, hierarchy, edges or video."),
+    ],
     data: Annotated[
         list[str], typer.Option(help="NAME=PATH of annotated images of any format; repeat it for several sets.")
     ],
