@@ -31,10 +31,12 @@ PAGE = ROOT / "docs" / "results.md"
 
 # Where each set comes from. What is measured is a part of it: the digest says which.
 ORIGINS = {
+    "ade20k": "ADE20K, three street scenes at full resolution",
     "bbbc038": "nuclei, Data Science Bowl 2018, BBBC038v1 (CC0)",
     "bsds500": "BSDS500, Berkeley",
     "coco_val80": "COCO val2017, 80 images that show all classes (annotations CC BY 4.0)",
     "cvppp_a1": "Arabidopsis leaves, CVPPP 2017 A1 (a part of PPDLS)",
+    "davis2016": "DAVIS 2016, four sequences",
     "grabcut": "GrabCut, all 50 images",
     "trashcan": "TrashCan 1.0, underwater",
     "voc2007": "PASCAL VOC 2007, segmentation",
@@ -95,6 +97,53 @@ MEASUREMENTS = {
         "jittered: the same, moved as in training.",
         "boxes",
         ("coco_val80",),
+    ),
+    "everything": Measurement(
+        "Everything",
+        "All masks of an image, MobileSAM, 32 x 32 clicks and the default thresholds, 30 images of each set, those "
+        "that seed 0 draws; classes are not looked at.",
+        "everything",
+        ("bbbc038", "cvppp_a1", "coco_val80"),
+        ("--limit", "30", *EXACT),
+        metrics=(
+            *("AR@1000", "AR@100", "AR@10", "AR@1", "AR@1000 small", "AR@1000 medium", "AR@1000 large", "AP", "AP50"),
+            *("pixels covered", "object pixels covered", "masks an image", "duplicates"),
+        ),
+    ),
+    "hierarchy": Measurement(
+        "Parts and wholes",
+        "The masks of an image, each linked to the smallest one that holds 90 % of it, against annotated objects. The "
+        "label maps of ade20k hold objects only, no parts; coco_val80 has objects that lie inside others, which is "
+        'what "annotated parts" are here.',
+        "hierarchy",
+        ("ade20k", "coco_val80"),
+        ("--limit", "30", *EXACT),
+    ),
+    "edges": Measurement(
+        "Edges",
+        "BSDS500, 50 images, each against all of its annotators: edges from MobileSAM's masks of 16 x 16 clicks, and "
+        "OpenCV's Canny by the same command.",
+        "edges",
+        ("bsds500",),
+        ("--model", "mobile_sam", "--model", "canny", *EXACT),
+    ),
+    "video": Measurement(
+        "Video, frame by frame",
+        "DAVIS 2016, four sequences; one click in every frame, which is what tracking has to beat. No figure of a "
+        "video model.",
+        "video",
+        ("davis2016",),
+    ),
+    "baselines": Measurement(
+        "Methods without a foundation model",
+        "The same clicks to MobileSAM, RITM, GrabCut and Otsu's threshold with watershed; 40 objects of each set.",
+        "clicks",
+        ("bbbc038", "cvppp_a1", "coco_val80"),
+        (
+            *("--set", "counts=1,3", "--model", "mobile_sam", "--model", "ritm", "--model", "grabcut"),
+            *("--model", "otsu", "--limit", "40", *EXACT),
+        ),
+        metrics=("mIoU@1", "mIoU@3", "made worse by a click"),
     ),
 }
 
