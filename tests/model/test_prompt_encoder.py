@@ -56,6 +56,13 @@ def test_dense(encoder: PromptEncoder) -> None:
     assert masks.shape == (5, 32, 4, 4)
 
 
+def test_dense_cells_are_the_dense_map(encoder: PromptEncoder) -> None:
+    with torch.inference_mode():
+        for masks in (None, torch.randn(5, 16, 16)):
+            maps = encoder.dense(masks)
+            torch.testing.assert_close(encoder.dense_cells(masks), maps.flatten(2).transpose(1, 2))
+
+
 def test_dense_pe_is_cached_and_follows_the_parameters(
     encoder: PromptEncoder, make_sam: MakeSam, tiny_vit_b: ModelConfig
 ) -> None:

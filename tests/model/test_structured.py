@@ -80,12 +80,17 @@ def test_prompts_that_share_the_image(sam: Sam, labels: tuple[int, ...]) -> None
     _assert_close(found, _plain(sam, embedding, sparse, sam.prompt_encoder.dense(None)), 1e-5)
 
 
+def _cells(maps: Tensor) -> Tensor:
+    """[P, E, S, S] -> [P, N, E]."""
+    return maps.flatten(2).transpose(1, 2)
+
+
 @PROMPTS
 def test_prompts_that_bring_a_mask(sam: Sam, labels: tuple[int, ...]) -> None:
     embedding, sparse = _embedding(sam), _sparse(sam, labels, prompts=2)
     dense = sam.prompt_encoder.dense(_masks(sam, 2))
     decoder = DenseDecoder(sam.mask_decoder, sam.prompt_encoder.dense_pe())
-    scored = decoder.score(embedding, dense, sam.mask_decoder.prompt_tokens(sparse))
+    scored = decoder.score(_cells(embedding), _cells(dense), sam.mask_decoder.prompt_tokens(sparse))
     found = sam.mask_decoder.draw(scored.hyper, scored.keys), scored.iou_predictions
     _assert_close(found, _plain(sam, embedding, sparse, dense), 1e-5)
 
@@ -94,7 +99,7 @@ def test_a_mask_alone(sam: Sam) -> None:
     embedding, sparse = _embedding(sam), torch.empty(1, 0, sam.config.embed_dim)
     dense = sam.prompt_encoder.dense(_masks(sam, 1))
     decoder = DenseDecoder(sam.mask_decoder, sam.prompt_encoder.dense_pe())
-    scored = decoder.score(embedding, dense, sam.mask_decoder.prompt_tokens(sparse))
+    scored = decoder.score(_cells(embedding), _cells(dense), sam.mask_decoder.prompt_tokens(sparse))
     found = sam.mask_decoder.draw(scored.hyper, scored.keys), scored.iou_predictions
     _assert_close(found, _plain(sam, embedding, sparse, dense), 1e-5)
 
@@ -117,7 +122,7 @@ class TestInFloat64:
         embedding, sparse = _embedding(exact).double(), _sparse(exact, labels, prompts=2)
         dense = exact.prompt_encoder.dense(_masks(exact, 2))
         scored = DenseDecoder(exact.mask_decoder, exact.prompt_encoder.dense_pe()).score(
-            embedding, dense, exact.mask_decoder.prompt_tokens(sparse)
+            _cells(embedding), _cells(dense), exact.mask_decoder.prompt_tokens(sparse)
         )
         found = exact.mask_decoder.draw(scored.hyper, scored.keys), scored.iou_predictions
         _assert_close(found, _plain(exact, embedding, sparse, dense), 1e-9)
@@ -164,7 +169,7 @@ def test_a_decoder_of_another_depth_is_told_apart(make_sam: MakeSam, tiny_vit_b:
     assert not StructuredDecoder.supports(sam.mask_decoder)
     embedding, sparse, dense = _embedding(sam), _sparse(sam, CLICK), sam.prompt_encoder.dense(None)
     scored = DenseDecoder(sam.mask_decoder, sam.prompt_encoder.dense_pe()).score(
-        embedding, dense, sam.mask_decoder.prompt_tokens(sparse)
+        _cells(embedding), _cells(dense), sam.mask_decoder.prompt_tokens(sparse)
     )
     found = sam.mask_decoder.draw(scored.hyper, scored.keys), scored.iou_predictions
     _assert_close(found, _plain(sam, embedding, sparse, dense), 1e-5)

@@ -70,7 +70,7 @@ class PromptDecoder:
         tokens = self._model.mask_decoder.prompt_tokens(self._model.prompt_encoder.sparse(coords, labels))
         if mask_logits is None and self._structured is not None and (projections := shared()) is not None:
             return self._score_shared(self._structured, projections, tokens)
-        return self._score_dense(embedding, tokens, self._model.prompt_encoder.dense(mask_logits))
+        return self._score_dense(embedding, tokens, self._model.prompt_encoder.dense_cells(mask_logits))
 
     def _score_shared(self, decoder: StructuredDecoder, shared: SharedProjections, tokens: Tensor) -> ScoredGroup:
         iou_predictions, hyper, z, w, r = decoder.score(shared, tokens)
@@ -81,8 +81,9 @@ class PromptDecoder:
         return ScoredGroup(iou_predictions, draw)
 
     def _score_dense(self, embedding: Tensor, tokens: Tensor, dense: Tensor) -> ScoredGroup:
+        cells = embedding.float().flatten(2).transpose(1, 2)
         with self._lowered(embedding.device):
-            iou_predictions, hyper, keys = self._dense.score(embedding.float(), dense, tokens)
+            iou_predictions, hyper, keys = self._dense.score(cells, dense, tokens)
 
         def draw(rows: Tensor, wanted: Tensor) -> Tensor:
             with self._lowered(embedding.device):

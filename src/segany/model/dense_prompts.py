@@ -49,11 +49,11 @@ class DenseDecoder(nn.Module):
         """Run the two-way transformer and the heads that read the tokens alone.
 
         Args:
-            embedding: [1, E, S, S].
-            dense: [P, E, S, S] of `PromptEncoder.dense`.
+            embedding: [1, N, E], the image's cells.
+            dense: [P, N, E] of `PromptEncoder.dense_cells`.
             tokens: [P, T, E] of `MaskDecoder.prompt_tokens`.
         """
-        cells = (embedding + dense).flatten(2).transpose(1, 2)
+        cells = embedding + dense
         transformer, x = self.decoder.transformer, tokens
         for layer in transformer.two_way_layers:
             # As the layer itself, but for the two attentions between tokens and cells.
@@ -72,10 +72,10 @@ class DenseDecoder(nn.Module):
 
 def _read(attention: Attention, queries: Tensor, located: Tensor, cells: Tensor) -> Tensor:
     """Attention from tokens [P, T, E] to cells [P, N, E], with and without their positions: [P, T, E]."""
-    q = _heads(attention, attention.q_proj(queries))
+    q = _heads(attention, attention.q_proj(queries)) * _scale(attention)
     # The bias of the keys shifts all scores of a token alike: softmax drops it.
     scores = torch.matmul(_widened(q, attention.k_proj), located.transpose(1, 2))
-    sums = torch.unflatten(torch.matmul((scores * q.shape[-1] ** -0.5).softmax(-1), cells), 1, (attention.heads, -1))
+    sums = torch.unflatten(torch.matmul(scores.softmax(-1), cells), 1, (attention.heads, -1))
     values = torch.matmul(sums, _per_head(attention, attention.v_proj).transpose(1, 2))
     answer: Tensor = attention.out_proj(values.transpose(1, 2).flatten(2) + attention.v_proj.bias)
     return answer
@@ -83,13 +83,18 @@ def _read(attention: Attention, queries: Tensor, located: Tensor, cells: Tensor)
 
 def _write(attention: Attention, located: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """Attention from cells [P, N, E] to tokens [P, T, E]: [P, N, E]."""
-    k = _heads(attention, attention.k_proj(keys))
+    k = _heads(attention, attention.k_proj(keys)) * _scale(attention)
     v = _heads(attention, attention.v_proj(values))
     bias = torch.matmul(k, torch.unflatten(attention.q_proj.bias, 0, (attention.heads, -1)).unsqueeze(-1))
     scores = torch.matmul(_widened(k, attention.q_proj), located.transpose(1, 2)) + bias.flatten(1, 2)
-    weights = torch.unflatten((scores * k.shape[-1] ** -0.5), 1, (attention.heads, -1)).softmax(2).flatten(1, 2)
+    weights = torch.unflatten(scores, 1, (attention.heads, -1)).softmax(2).flatten(1, 2)
     out = torch.unflatten(attention.out_proj.weight.T, 0, (attention.heads, -1))
     return torch.matmul(weights.transpose(1, 2), torch.matmul(v, out).flatten(1, 2)) + attention.out_proj.bias
+
+
+def _scale(attention: Attention) -> float:
+    """1 / sqrt(d). Of the layer's width: a tensor's shape would be looked up, and a power taken, for every score."""
+    return float((attention.q_proj.out_features // attention.heads) ** -0.5)
 
 
 def _heads(attention: Attention, x: Tensor) -> Tensor:

@@ -102,8 +102,8 @@ class _ScoreDense(nn.Module):
         self.encoder = model.prompt_encoder
         self.decoder = DenseDecoder(model.mask_decoder, model.prompt_encoder.dense_pe())
 
-    def forward(self, embedding: Tensor, mask_logits: Tensor, tokens: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.decoder.score(embedding, self.encoder.dense(mask_logits), tokens))
+    def forward(self, cells: Tensor, mask_logits: Tensor, tokens: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.decoder.score(cells, self.encoder.dense_cells(mask_logits), tokens))
 
 
 class _DrawDense(nn.Module):
@@ -150,7 +150,8 @@ def cut(model: Sam) -> Iterator[Graph]:
     yield Graph("draw", _Draw(structured), {DRAWN_FROM: shared.upscaled, **own}, ("logits",), free)
     yield from _stages(StagedDecoder(structured, CLICK_TOKENS), embedding, tokens)
     low = model.config.low_res_side
-    with_mask = {"embedding": embedding, "mask_logits": torch.zeros(1, low, low), "tokens": tokens}
+    as_cells = embedding.flatten(2).transpose(1, 2).contiguous()
+    with_mask = {"cells": as_cells, "mask_logits": torch.zeros(1, low, low), "tokens": tokens}
     dense = _ScoreDense(model)
     found = dense(*with_mask.values())
     yield Graph("score_dense", dense, with_mask, ("iou_predictions", "hyper", "keys"), {"tokens": (1,)})

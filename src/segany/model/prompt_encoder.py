@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from segany.model._layers import LayerNorm2d
 from segany.model.config import ModelConfig
@@ -108,6 +109,24 @@ class PromptEncoder(nn.Module):
             return self.no_mask_embed.weight.view(1, -1, 1, 1).expand(1, -1, side, side)
         maps: Tensor = self.mask_downscaling(mask_logits.unsqueeze(1).to(self.no_mask_embed.weight.dtype))
         return maps
+
+    def dense_cells(self, mask_logits: Tensor | None) -> Tensor:
+        """What `dense` gives, cell by cell, made so: no large transposition.
+
+        Args:
+            mask_logits: As `dense`.
+
+        Returns:
+            [P, N, E] with N = S x S; [1, N, E] for no mask.
+        """
+        if mask_logits is None:
+            return self.no_mask_embed.weight.unsqueeze(0).expand(1, self.embedding_side**2, -1)
+        *narrow, widen = self.mask_downscaling
+        maps = mask_logits.unsqueeze(1).to(self.no_mask_embed.weight.dtype)
+        for layer in narrow:
+            maps = layer(maps)
+        assert isinstance(widen, nn.Conv2d)
+        return F.linear(maps.flatten(2).transpose(1, 2), widen.weight.flatten(1), widen.bias)
 
     def dense_pe(self) -> Tensor:
         """The position of every cell of the image embedding: [1, E, S, S] in the model's precision, cached."""

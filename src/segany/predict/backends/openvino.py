@@ -68,6 +68,11 @@ class OpenVINOFeatures:
         self._place = place
 
     @cached_property
+    def cells(self) -> NDArray[np.float32]:
+        """[1, N, E] float32: the embedding cell by cell, for prompts with a mask."""
+        return np.ascontiguousarray(self.embedding.reshape(*self.embedding.shape[:2], -1).swapaxes(1, 2))
+
+    @cached_property
     def shared(self) -> Mapping[str, Any]:
         """By name, the tensors of `SharedProjections`; under two threads they may be made twice, to the same end."""
         return cast(Mapping[str, Any], self._prepare(self.embedding))
@@ -184,7 +189,7 @@ class OpenVINOBackend:
             else:
                 masks = group.mask_logits
                 outputs = self._graph("score_dense").run_many(
-                    [own.embedding, masks[number : number + 1], row] for number, row in enumerate(rows)
+                    [own.cells, masks[number : number + 1], row] for number, row in enumerate(rows)
                 )
             for prompt, (iou_predictions, hyper, *rest) in zip(group.indices, outputs, strict=True):
                 scores[prompt] = to_array(iou_predictions)[0]
