@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from segany import files
@@ -29,7 +30,7 @@ class Measured:
 
 
 def result_key(protocol: str, subjects: Sequence[str], item: str, chosen: frozenset[int | str] | None) -> str:
-    """Digest of everything that rows follow from.
+    """Digest of everything that rows follow from, the version of segany included.
 
     Args:
         protocol: The protocol's digest.
@@ -38,7 +39,8 @@ def result_key(protocol: str, subjects: Sequence[str], item: str, chosen: frozen
         chosen: The objects chosen of it.
     """
     ids = None if chosen is None else sorted(map(str, chosen))
-    return hashlib.sha256(json.dumps([_FORMAT, protocol, list(subjects), item, ids]).encode()).hexdigest()
+    made_by = [_FORMAT, metadata.version("segany")]
+    return hashlib.sha256(json.dumps([made_by, protocol, list(subjects), item, ids]).encode()).hexdigest()
 
 
 class ResultCache:
