@@ -11,7 +11,7 @@ from PIL import Image
 from segany.evaluate.items import EvaluationSet
 from segany.evaluate.plot import Line, Plot
 from segany.evaluate.protocols import Clicks, NoC
-from segany.evaluate.report import REPORT_FILES, to_document, write_report
+from segany.evaluate.report import REPORT_FILES, to_document, to_reports, write_report
 from segany.evaluate.report.markdown import markdown_table
 from segany.evaluate.report.pictures import case_picture, draw_plot
 from segany.evaluate.report.tables import Table, cell, report_tables
@@ -46,6 +46,17 @@ def test_the_document_tells_what_figures_follow_from(evaluation: Evaluation) -> 
     (mean,) = document["means"]
     values = [result["metrics"]["mIoU@1"]["value"] for result in document["results"]]
     assert mean["metrics"]["mIoU@1"]["value"] == pytest.approx(np.mean(values))
+
+
+def test_reports_of_the_schema(evaluation: Evaluation) -> None:
+    document = to_document(evaluation)
+    first, second = to_reports(evaluation)
+    assert (first.protocol, first.n, second.n) == ("clicks", 12, 4)
+    assert first.dataset_digest == document["sets"][0]["digest"] != second.dataset_digest
+    assert first.model_digest == document["models"][0]["digest"]
+    figure = document["results"][0]["metrics"]["mIoU@1"]
+    assert first.metrics["mIoU@1"] == figure["value"]
+    assert first.interval["mIoU@1"] == (figure["low"], figure["high"])
 
 
 def test_nan_is_null(evaluation: Evaluation) -> None:

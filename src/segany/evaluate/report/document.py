@@ -7,8 +7,9 @@ from typing import Any
 from segany.evaluate.intervals import Interval
 from segany.evaluate.results import Gathered, Scores, mean_of_sets
 from segany.evaluate.run import Evaluation
+from segany.schema import Report
 
-__all__ = ["FORMAT", "to_document"]
+__all__ = ["FORMAT", "to_document", "to_reports"]
 
 FORMAT = "segany-evaluation-1"
 
@@ -78,6 +79,31 @@ def to_document(evaluation: Evaluation, command: str | None = None) -> dict[str,
         "peak_memory_bytes": evaluation.peak_memory_bytes,
         "machine": dict(evaluation.machine),
     }
+
+
+def to_reports(evaluation: Evaluation) -> list[Report]:
+    """One `Report` for each set and model: what rules and stores read.
+
+    Args:
+        evaluation: What was measured.
+    """
+    sets = {one.name: one.digest for one in evaluation.sets}
+    models = {one.name: one.digest for one in evaluation.models}
+    reports = []
+    for one in evaluation.results:
+        figures = {name: figure for name, figure in one.scores().metrics.items() if math.isfinite(figure.mean)}
+        reports.append(
+            Report(
+                protocol=evaluation.protocol.name,
+                dataset_digest=sets[one.set_name],
+                # A comparison is of several models.
+                model_digest=" / ".join(models[name] for name in one.model.split(" / ")),
+                metrics={name: figure.mean for name, figure in figures.items()},
+                n=one.scores().rows,
+                interval={name: (figure.low, figure.high) for name, figure in figures.items()},
+            )
+        )
+    return reports
 
 
 def _scores(scores: Scores) -> dict[str, Any]:
