@@ -179,7 +179,9 @@ HOSTILE: list[tuple[str | tarfile.TarInfo, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("member", "reason"), HOSTILE, ids=str)
+@pytest.mark.parametrize(
+    ("member", "reason"), HOSTILE, ids=[f"{number} {reason}" for number, (_, reason) in enumerate(HOSTILE)]
+)
 def test_hostile_members_are_refused_and_the_rest_is_read(
     tmp_path: Path, rectangle: Rectangle, member: str | tarfile.TarInfo, reason: str
 ) -> None:

@@ -81,7 +81,7 @@ def test_a_model_is_quantised_once_measured_and_found_again(
     with monkeypatch.context() as patch:
         patch.setattr(quantize, "quantize_encoder", never)
         predictor = Predictor("tiny", device="cpu", precision="int8", runtime="openvino")
-    assert predictor.backend.key.endswith(f"/cpu/int8-{report.calibration[:8]}")
+    assert predictor.backend.key.endswith(f"/cpu/int8-{int8.identity('tiny', report.calibration)}")
     exact = Predictor("tiny", device="cpu", precision="float32", runtime="openvino")
     one, other = (p.embed(photo(0)).features.to_numpy()["embedding"] for p in (predictor, exact))
     assert 0 < np.linalg.norm(one - other) < 0.2 * np.linalg.norm(other)
@@ -90,7 +90,7 @@ def test_a_model_is_quantised_once_measured_and_found_again(
     again = quantize.quantize("tiny", [photo(2)])
     assert again.calibration != report.calibration
     renewed = Predictor("tiny", device="cpu", precision="int8", runtime="openvino")
-    assert renewed.backend.key.endswith(f"/cpu/int8-{again.calibration[:8]}")
+    assert renewed.backend.key.endswith(f"/cpu/int8-{int8.identity('tiny', again.calibration)}")
     with pytest.raises(EmbeddingError, match="embed the image again"):
         renewed.predict(predictor.embed(photo(0)), _click())
     records = [json.loads(path.read_text(encoding="utf-8")) for path in (home / "openvino").glob("*.json")]
@@ -132,6 +132,17 @@ def test_the_first_use_calibrates_on_the_samples(home: Path, monkeypatch: pytest
     for _ in range(2):
         Predictor("tiny", device="cpu", precision="int8", runtime="openvino")
     assert asked == [len(weights.entries("sample"))]
+
+
+def test_encoders_quantised_in_another_way_are_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = int8.identity("tiny", "0" * 64)
+    assert first == int8.identity("tiny", "0" * 64)
+    assert first != int8.identity("tiny", "1" * 64)
+    assert first != int8.identity("huge", "0" * 64)
+    other = tmp_path / "code.py"
+    other.write_text("", encoding="utf-8")
+    monkeypatch.setattr(int8, "__file__", str(other))
+    assert first != int8.identity("tiny", "0" * 64)
 
 
 def test_of_many_images_a_few_are_taken_from_all_over() -> None:

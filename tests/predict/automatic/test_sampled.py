@@ -85,7 +85,7 @@ def test_samples_save_drawing_and_select_the_same(photo: NDArray[np.uint8], thre
         AutomaticMaskGenerator(Predictor(backend=backend, cache=None), grid).propose(photo).select(thresholds)
         for backend in backends
     ]
-    agreement = mask_agreement(*records, 0.9)
+    agreement = mask_agreement(records[0], records[1], 0.9)
     assert len(records[0].annotations) > 0
     assert agreement.share_a > 0.95
     assert agreement.share_b > 0.95

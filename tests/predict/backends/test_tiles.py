@@ -1,10 +1,10 @@
 """The kernels: that they answer as the graphs do, whole or by sample, and are compiled once."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from segany import Predictor
 from segany.masks import mask_iou
@@ -46,8 +46,9 @@ def scored(backend: OpenVINOBackend, features: Features) -> Scored:
     return backend.score(features, clicks(9))
 
 
-def one_by_one(backend: OpenVINOBackend, features: Features, count: int) -> list[tuple[NDArray[np.float32], ...]]:
-    batch, answers = clicks(count), []
+def one_by_one(backend: OpenVINOBackend, features: Features, count: int) -> list[tuple[Any, Any]]:
+    batch = clicks(count)
+    answers: list[tuple[Any, Any]] = []
     for number in range(count):
         own = PromptBatch(batch.coords[number : number + 1], batch.labels[number : number + 1], (None,))
         alone = backend.score(features, own)
@@ -84,7 +85,7 @@ def test_drawing_roughly_leaves_the_borders_as_they_are(backend: OpenVINOBackend
     whole, rough = backend.low_res(scored, EVERY), backend.low_res(scored, EVERY, near=2.0)
     assert (np.abs(whole - rough) > 1e-4).any(), "nothing was left out"
     for exact, drawn in zip(whole, rough, strict=True):
-        assert np.count_nonzero((exact > 0) != (drawn > 0)) <= 0.002 * max(np.count_nonzero(exact > 0), 500)
+        assert np.count_nonzero((exact > 0) != (drawn > 0)) <= 0.002 * max(int(np.count_nonzero(exact > 0)), 500)
 
 
 def test_no_sample_of_a_mask_that_a_graph_draws(backend: OpenVINOBackend, features: Features) -> None:
