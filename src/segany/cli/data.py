@@ -1,4 +1,4 @@
-"""`segany data`: what annotated data hold, and what is wrong with them."""
+"""`segany data`: what annotated data hold, what is wrong with them, and the same data in another format."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segany.cli import convert
 from segany.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,19 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Look at annotated data.")
+app = typer.Typer(no_args_is_help=True, help="Look at annotated data, and convert them.")
+app.command("convert")(convert.command)
 
 _SHOWN_PROBLEMS = 20
 _SHOWN_CATEGORIES = 12
 _ON_SHEET = 12
 _SIDE = 480
 _GREY = (128, 128, 128)
-
-
-@app.callback()
-def _group() -> None:
-    # Keeps `inspect` a command of its own while it is the only one.
-    pass
 
 
 @app.command()

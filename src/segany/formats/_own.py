@@ -1,6 +1,7 @@
 """What the formats have no field for: kept in them under the key "segany", where it differs from the default."""
 
 from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Any, cast, get_args
 
 import numpy as np
@@ -17,14 +18,18 @@ __all__ = [
     "annotation_to_own",
     "image_size",
     "image_to_own",
+    "info_to_own",
     "own_to_annotation",
     "own_to_image",
+    "own_to_info",
+    "own_to_whole",
     "plain_number",
     "read_ignore",
     "read_rle",
     "record_to_own",
     "to_xywh",
     "to_xyxy",
+    "whole_to_own",
 ]
 
 OWN = "segany"
@@ -68,6 +73,52 @@ def own_to_annotation(own: Fields, default_source: AnnotationSource) -> dict[str
         "created_at": _time(own, "created_at"),
         "outline": None if outline is None else tuple(np.array(ring).reshape(-1, 2) for ring in outline),
     }
+
+
+def whole_to_own(annotation: Annotation) -> dict[str, Any]:
+    """JSON values of all but the mask, for formats that know next to nothing of one; boxes are XYXY here."""
+    scores = {
+        "id": annotation.id,
+        "predicted_iou": plain_number(annotation.predicted_iou),
+        "stability_score": plain_number(annotation.stability_score),
+        "point_coords": [[float(x), float(y)] for x, y in annotation.point_coords] or None,
+        "crop_box": None if annotation.crop_box is None else [float(value) for value in annotation.crop_box],
+    }
+    given = {key: value for key, value in scores.items() if value is not None}
+    return given | annotation_to_own(annotation, "manual")
+
+
+def own_to_whole(own: Fields) -> dict[str, Any]:
+    """The inverse of `whole_to_own`, but for the id: arguments of `Annotation`.
+
+    Raises:
+        RecordError: A value is not what it should be.
+    """
+    crop_box = own.numbers("crop_box", 4)
+    return {
+        "predicted_iou": own.number("predicted_iou"),
+        "stability_score": own.number("stability_score"),
+        "point_coords": own.points("point_coords") or (),
+        "crop_box": crop_box,
+        **own_to_annotation(own, "manual"),
+    }
+
+
+def info_to_own(record: Record) -> dict[str, Any]:
+    """JSON values of a record but for its annotations, its image's size and name, for formats without an image id."""
+    return {"image_id": record.image.image_id, **record_to_own(record)}
+
+
+def own_to_info(own: Fields, file_name: str, size: Size) -> ImageInfo:
+    """The inverse of `info_to_own`; the id is the name without suffix where there is none.
+
+    Raises:
+        RecordError: A value is not what it should be.
+    """
+    identity = own.identity("image_id")
+    if identity is None:
+        identity = PurePosixPath(file_name).with_suffix("").as_posix()
+    return ImageInfo(identity, file_name, size, **own_to_image(own))
 
 
 def image_to_own(info: ImageInfo) -> dict[str, Any]:

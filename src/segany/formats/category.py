@@ -6,7 +6,20 @@ from typing import Literal, get_args
 __all__ = ["FORMAT_NAMES", "Category", "FormatName"]
 
 FormatName = Literal[
-    "binary_masks", "bsds", "coco", "davis", "label_maps", "lvis", "sa1b", "sa1b_shards", "sav", "voc", "yolo"
+    "binary_masks",
+    "bsds",
+    "coco",
+    "davis",
+    "geojson",
+    "label_maps",
+    "labelme",
+    "lvis",
+    "parquet",
+    "sa1b",
+    "sa1b_shards",
+    "sav",
+    "voc",
+    "yolo",
 ]
 FORMAT_NAMES: tuple[FormatName, ...] = get_args(FormatName)
 

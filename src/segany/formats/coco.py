@@ -15,8 +15,12 @@ is where LVIS has `neg_category_ids` and `not_exhaustive_category_ids`. What COC
 import json
 import os
 import shutil
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from tempfile import SpooledTemporaryFile
+from contextlib import ExitStack, closing
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any
 
 import numpy as np
@@ -25,13 +29,15 @@ from segany.errors import RecordError
 from segany.files import atomic_path
 from segany.formats._coco_reading import ANNOTATION_FIELDS, IMAGE_FIELDS, Instances
 from segany.formats._own import OWN, annotation_to_own, plain_number, record_to_own, to_xywh
+from segany.formats.category import Category
 from segany.schema import Annotation, Record
 
-__all__ = ["NO_CATEGORY", "read_categories", "read_records", "stated_area", "write_records"]
+__all__ = ["NO_CATEGORY", "InstancesWriter", "read_categories", "read_records", "stated_area", "write_records"]
 
 # COCO wants a category for every annotation; one that has none gets this.
 NO_CATEGORY = "object"
-_SPOOL_BYTES = 2**24
+# What 64 bits hold; the next one must fit too.
+_MAX_ID = 2**62
 
 
 def read_records(path: str | os.PathLike[str]) -> Iterator[Record]:
@@ -74,20 +80,11 @@ def write_records(
         RecordError: A value (of `extra`, say) cannot be written as JSON.
         OutputError: The file cannot be written.
     """
-    with (
-        atomic_path(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="\n") as file,
-        SpooledTemporaryFile(_SPOOL_BYTES, "w+", encoding="utf-8", newline="\n") as images,
-    ):
-        writer = _Writer(file, images, dict(categories or {}))
-        file.write('{"annotations":[')
+    given = [Category(number, name) for name, number in (categories or {}).items()]
+    with atomic_path(path) as temporary, closing(InstancesWriter(temporary, given)) as writer:
         for record in records:
             writer.add(record)
-        file.write('],\n"images":[')
-        images.seek(0)
-        shutil.copyfileobj(images, file)
-        file.write(f'],\n"categories":{json.dumps(writer.category_entries())},\n')
-        file.write(f'"licenses":{json.dumps(writer.licence_entries())},\n"info":{{}}}}\n')
+        writer.finish()
 
 
 def stated_area(annotation: Annotation) -> float:
@@ -99,18 +96,51 @@ def stated_area(annotation: Annotation) -> float:
     return float(annotation.area if area is None else area)
 
 
-class _Writer:
-    """Turns records into entries with ids that are unique over all of them."""
+class InstancesWriter:
+    """Turns records into entries with ids that are unique over all of them, in a file that is no temporary one."""
 
-    def __init__(self, file: IO[str], images: IO[str], categories: dict[str, int]) -> None:
-        self._file, self._images = file, images
-        self._categories = categories
+    def __init__(self, path: str | os.PathLike[str], categories: Iterable[Category] = ()) -> None:
+        """Open the file.
+
+        Args:
+            path: The JSON file.
+            categories: Used or not; others get the ids after them, in order of appearance.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        listed = {each.name: each for each in categories}
+        self._listed, self._categories = listed, {name: each.id for name, each in listed.items()}
         self._uncategorised: int | None = None
         self._licences: dict[str, int] = {}
         self._image_ids, self._annotation_ids = _Ids(), _Ids()
-        self._category_ids, self._licence_ids = _Ids(categories.values()), _Ids()
+        self._category_ids, self._licence_ids = _Ids(self._categories.values()), _Ids()
+        self._opened = ExitStack()
+        self._file: IO[str] = self._opened.enter_context(Path(path).open("w", encoding="utf-8", newline="\n"))  # noqa: SIM115
+        # Entries of images come after those of annotations, and wait here.
+        self._images: IO[str] = self._opened.enter_context(TemporaryFile("w+", encoding="utf-8", newline="\n"))  # noqa: SIM115
+        self._file.write('{"annotations":[')
+
+    def finish(self) -> None:
+        """Write what comes after the annotations. Raises OSError."""
+        self._file.write('],\n"images":[')
+        self._images.seek(0)
+        shutil.copyfileobj(self._images, self._file)
+        self._file.write(f'],\n"categories":{json.dumps(self._category_entries())},\n')
+        self._file.write(f'"licenses":{json.dumps(self._licence_entries())},\n"info":{{}}}}\n')
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the files."""
+        self._opened.close()
 
     def add(self, record: Record) -> None:
+        """Write a record; it is not kept.
+
+        Raises:
+            RecordError: A value (of `extra`, say) cannot be written as JSON.
+            OSError: The file cannot be written.
+        """
         try:
             image = self._image(record)
             self._images.write(f"{',' * self._image_ids.several}\n{_dumps(image)}")
@@ -120,13 +150,18 @@ class _Writer:
         except (TypeError, ValueError, RecursionError) as error:
             raise RecordError(f"the record of {record.image.file_name} cannot be written as JSON: {error}.") from error
 
-    def category_entries(self) -> list[dict[str, Any]]:
-        entries: list[dict[str, Any]] = [{"id": number, "name": name} for name, number in self._categories.items()]
+    def _category_entries(self) -> list[dict[str, Any]]:
+        entries = [self._category_entry(name, number) for name, number in self._categories.items()]
         if self._uncategorised is not None:
             entries.append({"id": self._uncategorised, "name": NO_CATEGORY, OWN: {"uncategorised": True}})
         return entries
 
-    def licence_entries(self) -> list[dict[str, Any]]:
+    def _category_entry(self, name: str, number: int) -> dict[str, Any]:
+        known = self._listed.get(name, Category(number, name))
+        more = {"supercategory": known.supercategory, "frequency": known.frequency}
+        return {"id": number, "name": name, **{key: value for key, value in more.items() if value is not None}}
+
+    def _licence_entries(self) -> list[dict[str, Any]]:
         return [{"id": number, "name": name} for name, number in self._licences.items()]
 
     def _image(self, record: Record) -> dict[str, Any]:
@@ -189,23 +224,38 @@ class _Writer:
 
 
 class _Ids:
-    """Whole numbers above 0, each given out once."""
+    """Whole numbers above 0, each given out once. Numbers that come rising take no memory but for the gaps."""
 
     def __init__(self, taken: Iterable[int] = ()) -> None:
-        self._taken = set(taken)
-        self._largest = max(self._taken, default=0)
+        self._largest = 0
+        self._count = 0
+        self._gap_starts, self._gap_ends = array("q"), array("q")
+        self._filled: set[int] = set()
+        for number in sorted(taken):
+            self.take(number)
 
     @property
     def several(self) -> bool:
-        return len(self._taken) > 1
+        return self._count > 1
 
     def take(self, wanted: int | str) -> int:
         """The wanted number if it is free, else the next one."""
-        usable = isinstance(wanted, int) and wanted > 0 and wanted not in self._taken
+        usable = isinstance(wanted, int) and 0 < wanted < _MAX_ID and self._is_free(int(wanted))
         number = int(wanted) if usable else self._largest + 1
-        self._taken.add(number)
+        if number > self._largest + 1:
+            self._gap_starts.append(self._largest + 1)
+            self._gap_ends.append(number)
+        if number < self._largest:
+            self._filled.add(number)
         self._largest = max(self._largest, number)
+        self._count += 1
         return number
+
+    def _is_free(self, number: int) -> bool:
+        if number > self._largest:
+            return True
+        gap = bisect_right(self._gap_starts, number) - 1
+        return gap >= 0 and number < self._gap_ends[gap] and number not in self._filled
 
 
 def _dumps(value: dict[str, Any]) -> str:

@@ -86,6 +86,11 @@ class Dataset:
         return len(self._reader)
 
     @property
+    def name(self) -> str:
+        """What people call it: its folder's or its file's name."""
+        return self.path.absolute().name
+
+    @property
     def format(self) -> FormatName:
         """What was found."""
         return self._reader.format
@@ -138,6 +143,11 @@ class Dataset:
         file = self._reader.image_file(record) if _is_inside(record.image.file_name) else None
         return file if isinstance(file, Path) and file.is_file() else None
 
+    def image_file(self, record: Record) -> Path | IO[bytes] | None:
+        """The file of a record's image, or its bytes where it is in an archive; None where there is none."""
+        file = self._reader.image_file(record) if _is_inside(record.image.file_name) else None
+        return None if isinstance(file, Path) and not file.is_file() else file
+
     def annotation_path(self, record: Record) -> Path | None:
         """The file that a record's masks were read from."""
         return self._reader.annotation_path(record)
@@ -183,9 +193,11 @@ class Dataset:
                 self._log.add(Problem("wrong_size", source, name, what))
                 return None
             record = replace(record, image=replace(record.image, channels=seen.channels, dtype=seen.dtype))
-        group = self.metadata(record).get("group")
-        if group and record.image.group is None:
-            record = replace(record, image=replace(record.image, group=group))
+        said = self.metadata(record)
+        info = record.image
+        group, licence = info.group or said.get("group") or None, info.licence or said.get("licence") or None
+        if (group, licence) != (info.group, info.licence):
+            record = replace(record, image=replace(info, group=group, licence=licence))
         kept = tuple(each for each in record.annotations if self._is_usable(each, record, source))
         return record if len(kept) == len(record.annotations) else replace(record, annotations=kept)
 

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -13,26 +14,33 @@ from segany.formats.bsds import MAT, BsdsFolder
 from segany.formats.category import FormatName
 from segany.formats.coco_folder import CocoFolder
 from segany.formats.dataset import Dataset, Reader
+from segany.formats.geojson import GEOJSON, GeojsonFolder
+from segany.formats.labelme import LabelmeFolder
 from segany.formats.masks_in_folders import MaskFolders
 from segany.formats.problems import ProblemLog
 from segany.formats.sa1b_folder import Sa1bFolder
 from segany.formats.sa1b_shards import Sa1bShards, is_shard
 from segany.formats.sav import SavFolder
+from segany.formats.tables import ANNOTATIONS, IMAGES, ParquetFolder
 from segany.formats.yolo import TXT, YoloFolder
 
 __all__ = ["detect", "open_dataset"]
 
 _HEAD_BYTES = 2**16
 _SMALL_BYTES = 2**26
+_SAMPLED = 8
 _YAML = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 # Names that tools give to a set's one instances file.
 _INSTANCES = ("instances.json", "_annotations.coco.json", "annotations.json", "coco.json", "annotations/instances.json")
 _WANTED = (
     "images/ beside labels/ or masks/, an instances file of COCO or LVIS, records or tar files of SA-1B, JPEGImages/ "
-    "of VOC or DAVIS, labels of YOLO, groundTruth/ of BSDS, or masklets of SA-V"
+    "of VOC or DAVIS, labels of YOLO, files of LabelMe, GeoJSON in labels/, groundTruth/ of BSDS, masklets of SA-V, or "
+    "tables of Parquet"
 )
 
-JsonKind = Literal["coco", "sa1b", "sav"]
+JsonKind = Literal["coco", "labelme", "sa1b", "sav"]
+# The names that LabelMe's files can begin with.
+_OF_LABELME = ("version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth", "lineColor")
 
 
 def detect(path: str | os.PathLike[str]) -> FormatName:
@@ -80,12 +88,16 @@ def _of_folder(path: Path, log: ProblemLog, ignore: Collection[int] | None) -> R
     for name in _INSTANCES:
         if (path / name).is_file() and json_kind(path / name) == "coco":
             return CocoFolder(path / name, log)
+    if (path / ANNOTATIONS).is_file() and (path / IMAGES).is_file():
+        return ParquetFolder(path, log)
     if (bsds := _bsds_layout(path)) is not None:
         return BsdsFolder(bsds, log)
     if layouts := find_layouts(path, MASK_SUFFIXES):
         return MaskFolders(layouts, log, ignore)
     if layouts := find_layouts(path, TXT):
         return YoloFolder(layouts, None, log)
+    if layouts := find_layouts(path, GEOJSON):
+        return GeojsonFolder(layouts, log)
     if shards := [file for file in sorted(path.iterdir()) if is_shard(file) and file.is_file()]:
         return Sa1bShards(shards, log)
     if (reader := _of_json(path, log)) is not None:
@@ -105,6 +117,8 @@ def _of_file(path: Path, log: ProblemLog) -> Reader:
     kind = json_kind(path)
     if kind == "sa1b":
         return Sa1bFolder(path, log)
+    if kind == "labelme":
+        return LabelmeFolder(path, log)
     return SavFolder([path], log) if kind == "sav" else CocoFolder(path, log)
 
 
@@ -118,10 +132,15 @@ def _of_yaml(path: Path, log: ProblemLog) -> Reader:
 def _of_json(path: Path, log: ProblemLog) -> Reader | None:
     """By the JSON files in the folder, or else in the folders in it; COCO only where there is one such file."""
     inner = [child for child in sorted(path.iterdir()) if child.is_dir() and not child.name.startswith(".")]
-    for files in (_json_files(path), [file for folder in inner for file in _json_files(folder)]):
+    beside = [file for folder in inner for file in _json_files(folder)]
+    # Deeper down, a few are enough to tell.
+    below = [] if beside else list(islice(files_below(path, frozenset({".json"})), _SAMPLED))
+    for files in (_json_files(path), beside, below):
         kinds = {file: json_kind(file) for file in _sample(files)}
         if "sa1b" in kinds.values():
             return Sa1bFolder(path, log)
+        if "labelme" in kinds.values():
+            return LabelmeFolder(path, log)
         if "sav" in kinds.values():
             return SavFolder([file for file in files if json_kind(file) == "sav"], log)
         instances = [file for file in files if json_kind(file) == "coco"] if "coco" in kinds.values() else []
@@ -139,7 +158,7 @@ def _json_files(folder: Path) -> list[Path]:
 
 def _sample(files: list[Path]) -> Iterator[Path]:
     """A few of many files: all of a set have one format."""
-    yield from files[:: max(1, len(files) // 8)]
+    yield from files[:: max(1, len(files) // _SAMPLED)]
 
 
 def json_kind(path: Path) -> JsonKind | None:
@@ -153,6 +172,8 @@ def json_kind(path: Path) -> JsonKind | None:
         return "sa1b"
     if first[1].startswith(("video_", "masklet")):
         return "sav"
+    if first[1] in _OF_LABELME:
+        return "labelme" if re.search(r'"(shapes|imagePath)"\s*:', head) or first[1] == "imageData" else None
     if first[1] == "annotations":
         # The two formats have it both.
         return "sa1b" if path.stat().st_size <= _SMALL_BYTES and _has_one_image(path) else "coco"

@@ -7,7 +7,7 @@ bits, which TIFF files have. Scores, categories and ids are not kept: write a re
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,18 @@ from segany.masks.rle import RLE
 from segany.schema import Annotation, ImageInfo, Record
 from segany.settings import DEFAULT_MAX_PIXELS
 
-__all__ = ["label_map", "read_labels", "read_record", "record_from_label_map", "write_record"]
+__all__ = [
+    "MAX_NUMBER",
+    "label_map",
+    "picture_numbers",
+    "read_labels",
+    "read_record",
+    "record_from_label_map",
+    "write_record",
+]
+
+# Of a picture of 16 bits.
+MAX_NUMBER = 65_535
 
 # Their decoders lose nothing, so that a number is read as it was written.
 _LOSSLESS = ("PNG", "TIFF", "GIF", "BMP")
@@ -49,6 +60,17 @@ def label_map(record: Record) -> NDArray[np.uint32]:
         for start, end in zip(ends[0::2], ends[1::2], strict=False):
             flat[start:end] = number
     return flat.reshape(size.width, size.height).T
+
+
+def picture_numbers(annotations: Sequence[Annotation], highest: int) -> list[int]:
+    """The number of each mask in a picture: its id where all ids can be numbers there, else its place from 1.
+
+    Args:
+        annotations: Of one record.
+        highest: The largest number that the picture holds; places may exceed it.
+    """
+    ids = [each.id for each in annotations if type(each.id) is int and 1 <= each.id <= highest]
+    return ids if len(ids) == len(annotations) else list(range(1, len(annotations) + 1))
 
 
 def record_from_label_map(labels: NDArray[Any], image: ImageInfo, *, ignore: Collection[int] = ()) -> Record:

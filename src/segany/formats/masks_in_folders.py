@@ -25,8 +25,10 @@ from segany.geometry import Size
 from segany.masks import RLE
 from segany.schema import Annotation, ImageInfo, Parent, Record
 
-__all__ = ["VOC_CATEGORIES", "Encoding", "MaskFolders", "read_encoding"]
+__all__ = ["LABELS_FILE", "VOC_CATEGORIES", "Encoding", "MaskFolders", "read_encoding"]
 
+LABELS_FILE = "labelmap.txt"
+_MAX_LABELS_BYTES = 2**20
 _SAMPLED = 24
 _WHITE = 255
 # One grey in the middle is a band that nobody decided on; many greys on few pixels are a softened edge.
@@ -116,8 +118,16 @@ class MaskFolders:
         """
         self._log = log
         self._pairs = {pair.name: pair for layout in layouts for pair in layout.pairs(log)}
-        self._encoding = read_encoding(tuple(self._pairs.values()), ignore)
         self._classes = _class_folder(layouts)
+        if self._classes is None:
+            self._encoding = read_encoding(tuple(self._pairs.values()), ignore)
+        else:
+            # VOC says itself what its numbers mean.
+            self._encoding = Encoding("label_map", frozenset({_WHITE} if ignore is None else ignore))
+        self._names = {each.id: each.name for each in VOC_CATEGORIES}
+        if self._classes is not None:
+            with log.watch(str(self._classes.with_name(LABELS_FILE))):
+                self._names = _class_names(self._classes.with_name(LABELS_FILE)) or self._names
         self._is_video = _is_video(self._pairs)
         # Of VOC's images, only some are segmented.
         self._partial = self._classes is not None
@@ -133,8 +143,8 @@ class MaskFolders:
 
     @property
     def categories(self) -> tuple[Category, ...]:
-        """VOC's classes, where the set says which object is of which."""
-        return VOC_CATEGORIES if self._classes else ()
+        """VOC's classes or those of `labelmap.txt`, where the set says which object is of which."""
+        return tuple(Category(number, name) for number, name in self._names.items()) if self._classes else ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -193,7 +203,10 @@ class MaskFolders:
         """With the class that most of an object's pixels have in VOC's other picture."""
         if self._classes is None:
             return record
-        path = self._classes / f"{PurePath(pair.name).stem}.png"
+        stem = pair.name if pair.image is None else PurePath(pair.name).with_suffix("").as_posix()
+        path = self._classes / f"{stem}.png"
+        if not path.is_file():
+            path = self._classes / f"{PurePath(stem).name}.png"
         with self._log.watch(str(path)):
             classes = read_labels(path)
             if classes.shape != tuple(record.image.size):
@@ -202,9 +215,9 @@ class MaskFolders:
             annotations = []
             for each in record.annotations:
                 number = int(np.bincount(classes[each.segmentation.to_mask()].astype(np.int64)).argmax())
-                name = VOC_CATEGORIES[number - 1].name if 1 <= number <= len(VOC_CATEGORIES) else None
+                name = self._names.get(number)
                 if name is None:
-                    what = f"the class {number} is none of VOC's, 1 to {len(VOC_CATEGORIES)}."
+                    what = f"the class {number} is none of the set's, 1 to {len(self._names)}."
                     self._log.add(Problem("unknown_category", str(path), f"object {each.id}", what))
                 annotations.append(replace(each, category=name))
             return replace(record, annotations=tuple(annotations))
@@ -229,6 +242,20 @@ def _class_folder(layouts: Sequence[Layout]) -> Path | None:
         if layout.masks.name == "SegmentationObject" and folder.is_dir():
             return folder
     return None
+
+
+def _class_names(path: Path) -> dict[int, str]:
+    """Number and name of each class in a `labelmap.txt`, as labelling tools write it; none where there is no file."""
+    if not path.is_file():
+        return {}
+    try:
+        with path.open("rb") as file:
+            lines = file.read(_MAX_LABELS_BYTES).decode("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FlawError("unreadable", f"{path}: it cannot be read as UTF-8 text: {error}.") from error
+    names = [line.rsplit(":", 3)[0] for line in lines if line.strip() and not line.startswith("#")]
+    # The first is the background.
+    return dict(enumerate(names[1:], start=1))
 
 
 def _is_video(pairs: Mapping[str, Pair]) -> bool:

@@ -149,6 +149,9 @@ def _annotation_to_json(annotation: Annotation, size: Size) -> dict[str, Any]:
         "crop_box": to_xywh(crop),
     }
     own = annotation_to_own(annotation, "automatic")
+    # Fields of another format that mean something else here, such as COCO's area of a polygon.
+    if taken := {key: value for key, value in annotation.extra.items() if key in _FIELDS and key != OWN}:
+        own["extra"] = taken
     extra = {key: value for key, value in annotation.extra.items() if key not in _FIELDS}
     return {**values, **extra, **({OWN: own} if own else {})}
 
@@ -165,6 +168,9 @@ def _annotation_from_json(entry: Any, index: int, name: str) -> Annotation:
     fields.number("area")
     crop_box = fields.numbers("crop_box", 4)
     own = fields.child(OWN) or Fields({}, fields.where)
+    extra = {key: value for key, value in fields.values.items() if key not in _FIELDS}
+    if (taken := own.child("extra")) is not None:
+        extra |= taken.values
     try:
         return Annotation(
             id=identity,
@@ -173,7 +179,7 @@ def _annotation_from_json(entry: Any, index: int, name: str) -> Annotation:
             stability_score=fields.number("stability_score"),
             point_coords=fields.points("point_coords") or (),
             crop_box=None if crop_box is None else to_xyxy(crop_box),
-            extra={key: value for key, value in fields.values.items() if key not in _FIELDS},
+            extra=extra,
             **own_to_annotation(own, "automatic"),
         )
     except RecordError:

@@ -5,7 +5,8 @@
  "masklet_id": [...], "masklet_type": ["manual" | "auto"]}
 ```
 
-Every fourth frame is annotated: 6 of 24 in a second. `NAME_manual.json` and `NAME_auto.json` tell of one video.
+Every fourth frame is annotated, 6 of 24 in a second, unless "segany" says another `frame_step`. `NAME_manual.json` and
+`NAME_auto.json` tell of one video.
 """
 
 import os
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from segany.errors import RecordError
 from segany.formats._json import Fields, read_json
-from segany.formats._own import read_rle
+from segany.formats._own import OWN, read_rle
 from segany.formats.category import Category, FormatName
 from segany.formats.problems import FlawError, ProblemLog
 from segany.geometry import Size
@@ -24,9 +25,10 @@ from segany.masks import RLE
 from segany.masks.rle import MAX_PIXELS
 from segany.schema import Annotation, AnnotationSource, ImageInfo, Masklet, Parent, Record
 
-__all__ = ["FRAME_STEP", "SavFolder", "read_masklets"]
+__all__ = ["FRAME_STEP", "STEP", "SavFolder", "read_masklets"]
 
 FRAME_STEP = 4
+STEP = "frame_step"
 _SUFFIXES = (".jpg", ".png", ".jpeg")
 
 
@@ -40,10 +42,11 @@ class _Video:
     names: tuple[str, ...]
     sources: tuple[AnnotationSource, ...]
     masks: tuple[tuple[RLE | None, ...], ...]
+    step: int = FRAME_STEP
 
 
 def read_masklets(path: str | os.PathLike[str]) -> tuple[Masklet, ...]:
-    """The masklets of a file; their frames are numbers of the video's frames, in steps of four.
+    """The masklets of a file; their frames are numbers of the video's frames.
 
     Raises:
         RecordError: The file cannot be read or is not valid.
@@ -52,7 +55,7 @@ def read_masklets(path: str | os.PathLike[str]) -> tuple[Masklet, ...]:
     return tuple(
         Masklet(
             number,
-            {FRAME_STEP * index: mask for index, row in enumerate(video.masks) if (mask := row[number]) is not None},
+            {video.step * index: mask for index, row in enumerate(video.masks) if (mask := row[number]) is not None},
         )
         for number in range(len(video.names))
     )
@@ -128,7 +131,7 @@ class SavFolder:
 
 def _frame(videos: Sequence[_Video], index: int) -> Record:
     name = re.sub(r"_(manual|auto)$", "", videos[0].path.stem)
-    number = FRAME_STEP * index
+    number = videos[0].step * index
     info = ImageInfo(
         f"{name}/{number:05d}",
         f"{name}/{number:05d}.jpg",
@@ -177,4 +180,14 @@ def _read(path: Path, log: ProblemLog) -> _Video:
         f"{'auto' if source == 'automatic' else 'manual'}:{number}"
         for source, number in zip(made, numbers, strict=True)
     )
-    return _Video(path, str(fields.identity("video_id") or path.stem), size, names, made, tuple(rows))
+    step = _step(fields.child(OWN))
+    return _Video(path, str(fields.identity("video_id") or path.stem), size, names, made, tuple(rows), step)
+
+
+def _step(own: Fields | None) -> int:
+    if own is None:
+        return FRAME_STEP
+    step = own.whole(STEP)
+    if step is not None and step < 1:
+        raise RecordError(f"{own.where}: {STEP} must be 1 or more, got {step}.")
+    return step or FRAME_STEP

@@ -23,10 +23,12 @@ from segany.masks import rings_to_rle
 from segany.schema import Annotation, ImageInfo, Record
 from segany.sources import open_source
 
-__all__ = ["TXT", "YoloFolder", "read_names"]
+__all__ = ["DECIMALS", "TXT", "YoloFolder", "read_names"]
 
 TXT = frozenset({".txt"})
 _MAX_FILE_BYTES = 2**26
+# Of pixels: what is beyond is the arithmetic's, and a vertex on the border between two pixels should stay there.
+DECIMALS = 8
 
 
 def read_names(path: Path) -> Mapping[int, str]:
@@ -144,7 +146,7 @@ class YoloFolder:
             raise RecordError(
                 f"{where}: wanted a class and at least three points, x and y each, got {len(values)} numbers."
             )
-        ring = np.array(values[1:]).reshape(-1, 2) * (size.width, size.height)
+        ring = (np.array(values[1:]).reshape(-1, 2) * (size.width, size.height)).round(DECIMALS)
         category = self._category(int(values[0]), where, number)
         mask = rings_to_rle([ring], size)
         return Annotation(number, mask, source="manual", category=category, outline=(ring,))
