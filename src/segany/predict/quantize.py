@@ -19,7 +19,7 @@ from segany.masks import mask_iou
 from segany.model.preprocess import normalize_image, resize_image
 from segany.predict._checkpoints import Checkpoint, locate
 from segany.predict.backends._openvino_cache import Graphs, find_or_convert
-from segany.predict.backends._openvino_int8 import ENCODER, find_int8, keep_int8, quantize_encoder
+from segany.predict.backends._openvino_int8 import find_int8, identity, keep_int8, quantize_encoder
 from segany.predict.backends.openvino import OpenVINOBackend
 from segany.schema import PADDING, POSITIVE, Image, PromptBatch
 from segany.settings import Settings
@@ -117,13 +117,14 @@ def _quantize(checkpoint: Checkpoint, graphs: Graphs, images: Sequence[Any]) -> 
         seen.append((resized, frame))
         digest.update(str(image.info.digest).encode())
     encoder = quantize_encoder(graphs, inputs)
-    notes = {"calibration": digest.hexdigest()}
-    trial = Graphs(graphs.config, graphs.model_digest, {ENCODER: encoder}, notes)
+    calibration = digest.hexdigest()
+    notes = {"identity": identity(checkpoint.identity, calibration)}
+    trial = Graphs(graphs.config, graphs.model_digest, {"encoder": encoder}, notes)
     ious = _compare(_backend(checkpoint, "float32", None), _backend(checkpoint, "int8", trial), seen)
     same, own = np.mean(ious, axis=0).tolist()
-    report = Quantized(graphs.config.name, len(seen), notes["calibration"], len(ious), same, own)
+    report = Quantized(graphs.config.name, len(seen), calibration, len(ious), same, own)
     print(report, file=sys.stderr)
-    return keep_int8(_folder(), checkpoint.identity, graphs, encoder, asdict(report)), report
+    return keep_int8(_folder(), checkpoint.identity, graphs, encoder, notes | asdict(report)), report
 
 
 def _compare(

@@ -1,5 +1,6 @@
 """Image encoders in int8: quantised on images, and kept beside the graphs that they were made from."""
 
+import hashlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -15,15 +16,14 @@ from segany.predict.backends import _openvino_convert
 from segany.predict.backends._openvino_cache import Graphs, Made, find, keep, key_of
 from segany.predict.backends._openvino_runtime import import_openvino, without_telemetry
 
-__all__ = ["ENCODER", "find_int8", "keep_int8", "quantize_encoder"]
+__all__ = ["find_int8", "identity", "keep_int8", "quantize_encoder"]
 
-ENCODER = "encoder_int8"
-
-# The stem and the first two stages are where the cells are many, and where rounding costs least: with the others the
-# mean IoU of masks with those in float32 fell from 0.98 to 0.95 (docs/performance.md).
-_LEFT_ALONE = (r".*layers\.[23]\b.*", r".*\bneck\b.*")
-# Filters of one channel each: next to no work, and ranges that differ by channel.
-_LEFT_ALONE_TYPES = ("GroupConvolution", "ScaledDotProductAttention")
+# Quantised are the products of attention and MLPs in the second and third stage, where smoothing evens out ranges.
+# Each of the others costs masks more than it saves time; docs/performance.md has the figures.
+_LEFT_ALONE = tuple(rf".*{part}.*" for part in (r"patch_embed", r"layers\.0", r"layers\.3", "downsample", "neck"))
+_LEFT_ALONE_TYPES = ("Add", "Convolution", "GroupConvolution", "ScaledDotProductAttention")
+# How much of the activations' range is moved into the weights (Xiao et al. 2023, "SmoothQuant"); convolutions none.
+_SMOOTHING, _NO_SMOOTHING = 0.5, -1.0
 
 
 def find_int8(folder: Path, source: str) -> Graphs | None:
@@ -34,9 +34,20 @@ def find_int8(folder: Path, source: str) -> Graphs | None:
         source: As in `find_or_convert`.
 
     Returns:
-        Its graphs, or None; the notes tell `calibration`, a digest of the images.
+        Its graphs, or None; the notes tell its `identity`.
     """
     return find(folder, _key(source))
+
+
+def identity(source: str, calibration: str) -> str:
+    """What tells a quantised encoder from all others, in eight characters.
+
+    Args:
+        source: As in `find_or_convert`.
+        calibration: Digest of the images.
+    """
+    made_by = f"{_key(source)} {calibration} {_import_nncf().__version__}"
+    return hashlib.sha256(made_by.encode()).hexdigest()[:8]
 
 
 def keep_int8(folder: Path, source: str, graphs: Graphs, encoder: Any, notes: Mapping[str, Any]) -> Graphs:
@@ -47,14 +58,14 @@ def keep_int8(folder: Path, source: str, graphs: Graphs, encoder: Any, notes: Ma
         source: As in `find_or_convert`.
         graphs: What it was made from.
         encoder: From `quantize_encoder`.
-        notes: What is to be known about it, `calibration` at least, as JSON values.
+        notes: What is to be known about it, its `identity` at least, as JSON values.
     """
-    made = Made(graphs.config, graphs.model_digest, [(ENCODER, encoder)], notes)
+    made = Made(graphs.config, graphs.model_digest, [("encoder", encoder)], notes)
     return keep(folder, _key(source), lambda: made, again=True)
 
 
 def quantize_encoder(graphs: Graphs, inputs: Sequence[NDArray[np.float32]]) -> Any:
-    """Quantise an image encoder: weights and activations of its early layers to int8, by their ranges on images.
+    """Quantise an image encoder: weights and activations of most products to int8, by their ranges on images.
 
     Args:
         graphs: The model's.
@@ -87,8 +98,13 @@ def quantize_encoder(graphs: Graphs, inputs: Sequence[NDArray[np.float32]]) -> A
             graph,
             nncf.Dataset(list(inputs)),
             preset=nncf.QuantizationPreset.MIXED,
+            model_type=nncf.ModelType.TRANSFORMER,
             subset_size=len(inputs),
             ignored_scope=scope,
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                disable_bias_correction=True,
+                smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(convolution=_NO_SMOOTHING, matmul=_SMOOTHING),
+            ),
         )
 
 

@@ -13,7 +13,6 @@ from segany.errors import DeviceError, EmbeddingError
 from segany.model.preprocess import normalize_image
 from segany.predict.backends import _openvino_runtime as runtime
 from segany.predict.backends._openvino_cache import Graphs, find_or_convert
-from segany.predict.backends._openvino_int8 import ENCODER as INT8_ENCODER
 from segany.predict.backends._openvino_requests import CompiledGraph, to_array
 from segany.predict.backends._tiles import HALF, TiledDecoder, TiledPrompt, fits
 from segany.predict.backends.base import Features, Scored
@@ -30,11 +29,10 @@ __all__ = ["OpenVINOBackend"]
 _PRECISIONS = {
     "float32": ("f32", "f32"),
     "mixed": ("f32", "bf16"),
-    # The encoder carries float32 on, and computes attention and MLPs in bfloat16.
+    # The encoder carries float32 on, and computes attention and MLPs in bfloat16, or some of them in int8.
     "balanced": ("bf16", "bf16"),
-    "bfloat16": ("bf16", "bf16"),
-    # What is not quantised.
     "int8": ("bf16", "bf16"),
+    "bfloat16": ("bf16", "bf16"),
 }
 # What passes between graphs in bfloat16 when the decoder computes in it; the order is that of `prepare`'s outputs.
 _HALF = (
@@ -127,8 +125,9 @@ class OpenVINOBackend:
             source: What tells the model from all others: its checkpoint's digest, or that of its parameters.
             load: Reads the model into float32 on the CPU; called only if there is something to convert.
             precision: "float32", "bfloat16", "mixed" (encoder in float32, decoder in bfloat16), "balanced" (as "mixed",
-                but the encoder's attention and MLPs in bfloat16), "int8" (the encoder's early layers, the rest in
-                bfloat16 where the CPU has it), or "auto": "mixed" where the CPU has bfloat16, else "float32".
+                but the encoder's attention and MLPs in bfloat16), "int8" (as "balanced", but most products of the
+                encoder in int8; bfloat16 where the CPU has it), or "auto": "mixed" where the CPU has bfloat16, else
+                "float32".
             threads: CPU threads; None for as many as this process has cores.
             folder: Where converted graphs are kept; `openvino` in the home of segany when left out.
             int8: The quantised encoder that "int8" runs; see `segany.predict.quantize`.
@@ -146,8 +145,8 @@ class OpenVINOBackend:
         graphs = find_or_convert(folder, source, load)
         self.config = graphs.config
         self.model_digest = graphs.model_digest
-        # An embedding made by one calibration is never given to another.
-        made_by = f"{precision}-{int8.notes['calibration'][:8]}" if int8 is not None else precision
+        # An embedding that one quantised encoder made is never given to another.
+        made_by = f"{precision}-{int8.notes['identity']}" if int8 is not None else precision
         self.key = f"openvino/{runtime.version()}/cpu/{made_by}"
         self.encode_batch = 1
         self.score_batch = _SCORE_BATCH
@@ -260,10 +259,8 @@ class OpenVINOBackend:
             return self._compiled[name]
 
     def _read(self, name: str) -> Any:
-        if name == "encoder" and self._int8 is not None:
-            return self._int8.read(INT8_ENCODER)
-        if name == "encoder" and self._precision == "balanced":
-            return self._graphs.read_carried(name)
+        if name == "encoder" and self._precision in ("balanced", "int8"):
+            return (self._int8 or self._graphs).read_carried(name)
         return self._graphs.read(name)
 
     def _compile(self, name: str) -> CompiledGraph:
