@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
@@ -291,3 +293,16 @@ def test_real_annotations_are_those_of_pycocotools(tmp_path: Path, capsys: pytes
             assert {key: ours[key] for key in ("segmentation", "bbox", "area")} == {
                 key: entry[key] for key in ("segmentation", "bbox", "area")
             }
+
+
+@given(st.lists(st.one_of(st.integers(-2, 12), st.just(2**70), st.text(max_size=1)), max_size=30))
+def test_every_id_is_given_out_once(wanted: list[int | str]) -> None:
+    ids = coco._Ids([3])
+    taken = {3}
+    for each in wanted:
+        number = ids.take(each)
+        assert number not in taken
+        assert number > 0
+        usable = isinstance(each, int) and 0 < each < 2**62 and each not in taken
+        assert number == (each if usable else max(taken) + 1)
+        taken.add(number)

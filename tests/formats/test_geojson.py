@@ -125,6 +125,14 @@ def test_a_raster_goes_out_in_its_coordinates_and_comes_back(tmp_path: Path) -> 
     assert back.annotations[0].segmentation == record.annotations[0].segmentation
 
 
+def test_coordinates_off_the_map_are_refused() -> None:
+    own = {"affine": [1e-150, 0, 0, 0, 1e-150, 0], "crs": "EPSG:4326"}
+    log = ProblemLog()
+    given = document(feature([[[1e200, 2], [3, 1e200], [5, 5]]]), crs={}, segany=own)
+    assert record_from_json(given, "a.geojson", "a.png", SIZE, log).annotations == ()
+    assert "a ring's coordinates must be numbers up to" in log.kept[0].what
+
+
 def test_an_image_without_a_file_has_no_masks(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "labels").mkdir()

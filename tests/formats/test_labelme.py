@@ -123,6 +123,16 @@ def test_a_bad_file_is_refused(values: dict[str, Any], message: str) -> None:
         record_from_json(document(**values), "a.json", "a.png")
 
 
+def test_what_is_no_json_is_left_out_and_told() -> None:
+    log = ProblemLog()
+    nan, deep = float("nan"), json.loads("[" * 400 + "]" * 400)
+    record = record_from_json(document(shape(wear=nan, tags=["x"]), night=[nan], deep=deep), "a.json", "a.png", log)
+    assert dict(record.annotations[0].extra) == {"tags": ["x"]}
+    assert dict(record.extra) in ({}, {"deep": deep})
+    assert {problem.kind for problem in log.kept} == {"not_a_number"}
+    assert {problem.key for problem in log.kept} == {"shape 0", "a.json"}
+
+
 def test_a_million_points_are_one_polygon() -> None:
     turns = np.linspace(0, 2 * np.pi, 1_000_000, endpoint=False)
     points = np.stack([30 + 15 * np.cos(turns), 20 + 15 * np.sin(turns)], axis=1)

@@ -11,6 +11,7 @@ from pycocotools import mask as coco
 
 from segany.errors import OutputError, RecordError
 from segany.formats import sa1b
+from segany.formats.problems import ProblemLog
 from segany.geometry import Size
 from segany.masks.rle import RLE
 from segany.schema import Annotation, ImageInfo, Parent, Prompt, Record
@@ -149,6 +150,15 @@ def test_fields_of_others_come_back_and_never_replace_ours() -> None:
     document_of = {"image": sa1b.record_to_json(Record(ImageInfo(1, "a.png", SIZE)))["image"], "annotations": [written]}
     (back,) = sa1b.record_from_json(document_of, "x.json").annotations
     assert (back.area, back.source, dict(back.extra)) == (201, "automatic", {"area": 5})
+
+
+def test_fields_that_are_no_json_are_left_out_and_told() -> None:
+    values = document()
+    values["annotations"][0]["score"] = [float("inf")]
+    log = ProblemLog()
+    record = sa1b.record_from_json(values, "x.json", log)
+    assert dict(record.annotations[0].extra) == {}
+    assert [problem.kind for problem in log.kept] == ["not_a_number"]
 
 
 def test_run_lengths_that_are_not_compressed_are_read() -> None:

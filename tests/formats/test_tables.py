@@ -59,6 +59,8 @@ PROBLEMS: list[tuple[str, str, Any, str, int]] = [
     ("annotations.parquet", "id", "2", "duplicate_id", 5),
     ("annotations.parquet", "prompts", "{", "bad_json", 5),
     ("annotations.parquet", "prompts", '[{"points": 3}]', "invalid", 5),
+    ("annotations.parquet", "extra", '{"a": NaN}', "bad_json", 5),
+    ("annotations.parquet", "extra", "[" * 100_000, "bad_json", 5),
     ("annotations.parquet", "source", "a dream", "invalid", 5),
     ("annotations.parquet", "image", 77, "missing_image", 5),
     ("annotations.parquet", "image", None, "missing_image", 5),

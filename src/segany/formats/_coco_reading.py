@@ -4,7 +4,6 @@ The file is walked through once. Of images and annotations only the place in the
 a record is read when its turn comes: memory holds no document, however large the file.
 """
 
-import math
 import os
 from array import array
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segany.errors import InputError, RecordError
-from segany.formats._json import Fields
+from segany.formats._json import Fields, finite_fields
 from segany.formats._json_stream import Element, iter_elements, parse_element
 from segany.formats._own import OWN, image_size, own_to_annotation, own_to_image, read_ignore, read_rle, to_xyxy
 from segany.formats.category import Category
@@ -204,7 +203,8 @@ class Instances:
                         f"{annotation.segmentation.size} but the image is {info.size}.",
                     )
                 annotations.append(annotation)
-        extra = self._finite(fields, {key: value for key, value in fields.values.items() if key not in IMAGE_FIELDS})
+        extra = {key: value for key, value in fields.values.items() if key not in IMAGE_FIELDS}
+        extra = finite_fields(extra, self._log, self._name, fields.where)
         try:
             return Record(info, tuple(annotations), read_ignore(fields), extra)
         except RecordError as error:
@@ -233,9 +233,8 @@ class Instances:
             "category": self._category(fields),
             "iscrowd": fields.flag("iscrowd") or False,
         }
-        extra = self._finite(
-            fields, {key: value for key, value in fields.values.items() if key not in ANNOTATION_FIELDS}
-        )
+        extra = {key: value for key, value in fields.values.items() if key not in ANNOTATION_FIELDS}
+        extra = finite_fields(extra, self._log, self._name, fields.where)
         try:
             values |= _shape(fields, size, extra)
             return Annotation(
@@ -263,14 +262,6 @@ class Instances:
             raise FlawError("unknown_category", f"{fields.where}: there is no category with its category_id {number}.")
         return None
 
-    def _finite(self, fields: Fields, extra: dict[str, Any]) -> dict[str, Any]:
-        """Fields that are only passed on, without those that JSON cannot hold; these are reported."""
-        for key in [key for key, value in extra.items() if not _is_finite(value)]:
-            del extra[key]
-            with self._log.watch(self._name, self._key(fields)):
-                raise FlawError("not_a_number", f"{fields.where}: {key} holds NaN or infinity; it is left out.")
-        return extra
-
 
 def _shape(fields: Fields, size: Size, extra: dict[str, Any]) -> dict[str, Any]:
     """Mask and outline; the file's own box and area go to `extra` where they are not the mask's."""
@@ -294,14 +285,6 @@ def _shape(fields: Fields, size: Size, extra: dict[str, Any]) -> dict[str, Any]:
     if box is not None and to_xyxy(box) != mask.box:
         extra["bbox"] = list(box)
     return {"segmentation": mask, "outline": tuple(rings)}
-
-
-def _is_finite(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(map(_is_finite, value.values()))
-    if isinstance(value, list):
-        return all(map(_is_finite, value))
-    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _refuse_twice(fields: Fields, twice: bool, identity: int | str) -> None:

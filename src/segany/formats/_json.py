@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from segany.errors import RecordError
-from segany.formats.problems import FlawError, ProblemKind
+from segany.formats.problems import FlawError, ProblemKind, ProblemLog
 
-__all__ = ["Fields", "parse_json", "read_json"]
+__all__ = ["Fields", "finite_fields", "parse_json", "read_json"]
 
 MAX_FILE_BYTES = 256 * 2**20
 
@@ -156,6 +156,34 @@ class Fields:
             kind: ProblemKind = "not_a_number" if _holds_nan(value) else "invalid"
             raise FlawError(kind, f"{self.where}: {key} must be {wanted}, got {_shown(value)}.")
         return converted
+
+
+def finite_fields(extra: Mapping[str, Any], log: ProblemLog, name: str, where: str) -> dict[str, Any]:
+    """Fields that are only passed on, without those that JSON cannot hold; these are reported.
+
+    Args:
+        extra: What stands in the file.
+        log: Takes the problems.
+        name: The file.
+        where: The file and the place in it.
+    """
+    kept = {key: value for key, value in extra.items() if _is_finite(value)}
+    for key in extra.keys() - kept.keys():
+        with log.watch(name, where.removeprefix(f"{name}: ")):
+            raise FlawError("not_a_number", f"{where}: {key} holds NaN or infinity; it is left out.")
+    return kept
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        if isinstance(value, dict):
+            return all(map(_is_finite, value.values()))
+        if isinstance(value, list):
+            return all(map(_is_finite, value))
+    except RecursionError:
+        # So deep that it could not be written either.
+        return False
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _shown(value: Any) -> str:

@@ -12,9 +12,10 @@ __all__ = ["SafeNames"]
 _FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f\x7f]')
 # Devices of Windows, whatever the suffix.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)
-# File systems hold 255 bytes; the rest is for suffixes and for numbers that tell equal names apart.
-_MAX_PART_BYTES = 200
-_MAX_PARTS = 16
+# File systems hold 255 bytes in a name and some thousands in a path; the rest is for suffixes, and for numbers that
+# tell equal names apart.
+_MAX_PART_BYTES = 150
+_MAX_PARTS = 8
 
 
 class SafeNames:

@@ -11,6 +11,7 @@ readers of maps take others by the `crs` of the format's first edition, and so d
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from segany.errors import InputError, RecordError
 from segany.formats._folders import Layout, Pair
-from segany.formats._json import Fields, read_json
+from segany.formats._json import Fields, finite_fields, read_json
 from segany.formats._own import OWN, image_size, own_to_info, own_to_whole, read_ignore
 from segany.formats.category import Category, FormatName
 from segany.formats.problems import FlawError, ProblemLog
@@ -147,10 +148,13 @@ def record_from_json(
         with log.watch(name, f"feature {index}"):
             feature = Fields.of(value, f"{name}: feature {index}")
             annotation = _annotation(feature, size, matrix, len(annotations) + 1)
+            extra = finite_fields(annotation.extra, log, name, feature.where)
+            annotation = replace(annotation, extra=extra)
             if annotation.id in annotations:
                 raise FlawError("duplicate_id", f"{feature.where}: the id {annotation.id!s:.40} is there twice.")
             annotations[annotation.id] = annotation
     extra = {key: value for key, value in fields.values.items() if key not in _DOCUMENT}
+    extra = finite_fields(extra, log, name, name)
     try:
         return Record(info, tuple(annotations.values()), read_ignore(fields), extra)
     except RecordError as error:
@@ -212,7 +216,10 @@ def _ring(ring: Any, where: str, matrix: Matrix | None) -> NDArray[np.float64]:
     if matrix is None:
         return given
     # What is beyond is the arithmetic's, and a vertex on the border between two pixels should stay there.
-    return np.asarray(np.linalg.solve(matrix[:, :2], (given - matrix[:, 2]).T).T.round(_DECIMALS), dtype=np.float64)
+    # And what is too large for the arithmetic is refused as a ring.
+    with np.errstate(over="ignore", invalid="ignore"):
+        back = np.linalg.solve(matrix[:, :2], (given - matrix[:, 2]).T).T.round(_DECIMALS)
+    return np.asarray(back, dtype=np.float64)
 
 
 def _size_of(image: Path) -> Size:

@@ -24,7 +24,7 @@ from PIL import Image as PillowImage
 
 from segany.errors import InputError, RecordError
 from segany.formats._folders import files_below
-from segany.formats._json import Fields, read_json
+from segany.formats._json import Fields, finite_fields, read_json
 from segany.formats._own import OWN, image_size, own_to_info, own_to_whole, read_ignore
 from segany.formats.category import Category, FormatName
 from segany.formats.coco import NO_CATEGORY
@@ -148,11 +148,12 @@ def record_from_json(document: Any, name: str, image_name: str, log: ProblemLog 
     annotations: dict[int | str, Annotation] = {}
     for parts in groups.values():
         with log.watch(name, parts[0].where.removeprefix(f"{name}: ")):
-            annotation = _annotation(parts, size, annotations)
+            annotation = _annotation(parts, size, annotations, name, log)
             annotations[annotation.id] = annotation
     extra = {
         key: value for key, value in fields.values.items() if key not in DOCUMENT_FIELDS and value not in ({}, None)
     }
+    extra = finite_fields(extra, log, name, name)
     own = fields.child(OWN) or Fields({}, name)
     try:
         return Record(own_to_info(own, image_name, size), tuple(annotations.values()), read_ignore(fields), extra)
@@ -160,7 +161,9 @@ def record_from_json(document: Any, name: str, image_name: str, log: ProblemLog 
         raise RecordError(f"{name}: {error}") from error
 
 
-def _annotation(parts: Sequence[Fields], size: Size, others: dict[int | str, Annotation]) -> Annotation:
+def _annotation(
+    parts: Sequence[Fields], size: Size, others: dict[int | str, Annotation], name: str, log: ProblemLog
+) -> Annotation:
     first = parts[0]
     own = first.child(OWN) or Fields({}, first.where)
     label = first.require(first.text("label"), "label")
@@ -188,6 +191,7 @@ def _annotation(parts: Sequence[Fields], size: Size, others: dict[int | str, Ann
         extra = {key: value for key, value in extra.items() if value not in ({}, None, "")}
         if (taken := own.child("extra")) is not None:
             extra |= taken.values
+        extra = finite_fields(extra, log, name, first.where)
         return Annotation(id=identity, segmentation=mask, extra=extra, **values)
     except RecordError:
         raise

@@ -151,10 +151,10 @@ class LossCounter:
     target: Target
     records: int = 0
     masks: int = 0
-    _counts: Counter[str] = field(default_factory=Counter)
-    _used: set[str] = field(default_factory=set)
-    _covered: int = 0
-    _pixels: int = 0
+    _counts: Counter[str] = field(default_factory=Counter, init=False)
+    _used: set[str] = field(default_factory=set, init=False)
+    _covered: int = field(default=0, init=False)
+    _pixels: int = field(default=0, init=False)
 
     def add(self, record: Record) -> None:
         """Count a record."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from segany.errors import InputError, RecordError
 from segany.files import write_text
-from segany.formats._json import Fields, read_json
+from segany.formats._json import Fields, finite_fields, read_json
 from segany.formats._own import (
     OWN,
     annotation_to_own,
@@ -115,11 +115,12 @@ def record_from_json(document: Any, name: str, log: ProblemLog | None = None) ->
     annotations: dict[int | str, Annotation] = {}
     for index, entry in enumerate(entries):
         with log.watch(name, f"annotation {index}"):
-            annotation = _annotation_from_json(entry, index, name)
+            annotation = _annotation_from_json(entry, index, name, log)
             _check_fit(annotation, info, annotations, name)
             annotations[annotation.id] = annotation
     try:
         extra = {key: value for key, value in image.values.items() if key not in _IMAGE_FIELDS}
+        extra = finite_fields(extra, log, name, name)
         return Record(info, tuple(annotations.values()), read_ignore(image), extra)
     except RecordError as error:
         raise RecordError(f"{name}: {error}") from error
@@ -156,7 +157,7 @@ def _annotation_to_json(annotation: Annotation, size: Size) -> dict[str, Any]:
     return {**values, **extra, **({OWN: own} if own else {})}
 
 
-def _annotation_from_json(entry: Any, index: int, name: str) -> Annotation:
+def _annotation_from_json(entry: Any, index: int, name: str, log: ProblemLog) -> Annotation:
     fields = Fields.of(entry, f"{name}: annotation {index}")
     identity = fields.identity("id")
     if identity is None:
@@ -179,7 +180,7 @@ def _annotation_from_json(entry: Any, index: int, name: str) -> Annotation:
             stability_score=fields.number("stability_score"),
             point_coords=fields.points("point_coords") or (),
             crop_box=None if crop_box is None else to_xyxy(crop_box),
-            extra=extra,
+            extra=finite_fields(extra, log, name, fields.where),
             **own_to_annotation(own, "automatic"),
         )
     except RecordError:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from segany.errors import InputError, MissingExtraError, RecordError
-from segany.formats._json import Fields
+from segany.formats._json import Fields, parse_json
 from segany.formats._own import image_size, own_to_annotation, own_to_image
 from segany.formats.category import Category, FormatName
 from segany.formats.problems import FlawError, ProblemLog
@@ -203,12 +203,7 @@ def _identity(row: Mapping[str, Any], key: str, where: str) -> int | str | None:
 
 
 def _parsed(row: Mapping[str, Any], key: str, where: str) -> Any:
-    if row[key] is None:
-        return None
-    try:
-        return json.loads(row[key])
-    except (ValueError, RecursionError) as error:
-        raise FlawError("bad_json", f"{where}: {key} is not valid JSON: {error}.") from error
+    return None if row[key] is None else parse_json(row[key].encode(), f"{where}: {key}")
 
 
 def _opened(path: Path, schema: Any) -> Any:

@@ -146,7 +146,9 @@ class YoloFolder:
             raise RecordError(
                 f"{where}: wanted a class and at least three points, x and y each, got {len(values)} numbers."
             )
-        ring = (np.array(values[1:]).reshape(-1, 2) * (size.width, size.height)).round(DECIMALS)
+        # What is too large for rounding is refused as a ring.
+        with np.errstate(over="ignore"):
+            ring = (np.array(values[1:]).reshape(-1, 2) * (size.width, size.height)).round(DECIMALS)
         category = self._category(int(values[0]), where, number)
         mask = rings_to_rle([ring], size)
         return Annotation(number, mask, source="manual", category=category, outline=(ring,))

@@ -28,7 +28,7 @@ class StoreRecords:
 
         Args:
             store: An open store.
-            version: Name of a frozen version; "live": the content as it is when this is made.
+            version: Name of a frozen version; "live": the present content, each record as it is when its turn comes.
             split: Only the records of this split.
 
         Raises:

@@ -18,7 +18,7 @@ from segany.schema import Annotation, Record
 
 __all__ = ["writer"]
 
-_GROUP_ROWS = 20_000
+_GROUP_ROWS = 8_192
 
 
 class _Tables:

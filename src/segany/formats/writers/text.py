@@ -34,7 +34,7 @@ class _Text:
     def finish(self) -> None:
         import yaml
 
-        document = {"path": ".", "train": "images", "val": "images", "names": {v: k for k, v in self._classes.items()}}
+        document = {"train": "images", "val": "images", "names": {v: k for k, v in self._classes.items()}}
         text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
         (self._folder / "data.yaml").write_text(text, encoding="utf-8", newline="\n")
 
