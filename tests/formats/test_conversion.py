@@ -410,6 +410,15 @@ def test_a_video_of_a_hostile_name_stays_inside(tmp_path: Path) -> None:
         written(again, tmp_path / "again", "sav")
 
 
+def test_masklets_are_of_people_or_of_a_model() -> None:
+    record = Record(
+        ImageInfo(1, "v/0.png", SIZE, parent=Parent("video", "v", 0)),
+        (Annotation("auto:1", ring_mask()), Annotation("manual:1", ring_mask(), source="semi_automatic")),
+    )
+    plan = plan_conversion(Given([record]), Options("sav"))
+    assert "source: 1 mask (semi-automatic becomes manual)" in map(str, plan.losses)
+
+
 @pytest.mark.parametrize("index", [-1, 10**12])
 def test_a_frame_number_without_bound_is_refused(index: int, tmp_path: Path) -> None:
     info = ImageInfo(1, "x.png", SIZE, parent=Parent("video", "v", index))

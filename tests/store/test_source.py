@@ -1,5 +1,6 @@
 """A store, and a version of it, converted."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ import pytest
 
 from segany.errors import NotInStoreError
 from segany.formats import Options, convert, open_dataset, plan_conversion
+from segany.geometry import Size
+from segany.schema import ImageInfo, Record
 from segany.store import CategoryInfo, Store
 from segany.store.source import StoreRecords
 
@@ -32,6 +35,25 @@ def test_a_store_is_converted_with_its_images_and_splits(embedded: Store, sample
     assert {back.metadata(each)["altered"] for each in records} == {"0"}
     assert [(each.name, each.supercategory) for each in back.categories] == [("cup", "thing")]
     assert back.image_path(records[0]) is not None
+
+
+def test_the_card_says_how_many_images_were_altered(tmp_path: Path) -> None:
+    class Altered:
+        name, categories, metadata_columns = "scans", (), ("altered",)
+
+        def records(self) -> Iterator[Record]:
+            return (Record(ImageInfo(k, f"{k}.png", Size(4, 4))) for k in range(3))
+
+        def image_file(self, record: Record) -> None:
+            return None
+
+        def metadata(self, record: Record) -> dict[str, str]:
+            return {"altered": "1" if record.image.image_id else "0"}
+
+    source = Altered()
+    convert(source, tmp_path / "out", plan_conversion(source, Options("coco")))
+    page = (tmp_path / "out" / "datasheet.md").read_text(encoding="utf-8")
+    assert "- 2 images were altered at their import; the column `altered` says which" in page
 
 
 def test_a_version_is_what_it_was(embedded: Store, samples: Any, tmp_path: Path) -> None:

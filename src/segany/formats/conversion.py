@@ -152,7 +152,7 @@ def convert(
                 image = None if plan.options.images == "none" else source.image_file(record)
                 name = _write(writer, record, image, plan, done)
                 if name is not None:
-                    tally.add(record)
+                    tally.add(record, altered=source.metadata(record).get("altered") == "1")
                     metadata.add(record, name)
                 if on_record is not None:
                     on_record(number)

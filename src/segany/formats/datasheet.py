@@ -26,6 +26,7 @@ class Tally:
     crowds: int = 0
     empty: int = 0
     ignore: int = 0
+    altered: int = 0
     smallest: Size | None = None
     largest: Size | None = None
     licences: Counter[str] = field(default_factory=Counter)
@@ -35,11 +36,17 @@ class Tally:
     models: Counter[str] = field(default_factory=Counter)
     annotators: set[str] = field(default_factory=set)
 
-    def add(self, record: Record) -> None:
-        """Count a record."""
+    def add(self, record: Record, *, altered: bool = False) -> None:
+        """Count a record.
+
+        Args:
+            record: Image and masks.
+            altered: Whether a step at its import changed the image.
+        """
         size = record.image.size
         self.images += 1
         self.masks += len(record.annotations)
+        self.altered += altered
         self.empty += not record.annotations
         self.ignore += record.ignore is not None
         self.smallest = size if self.smallest is None or size.area < self.smallest.area else self.smallest
@@ -72,7 +79,10 @@ def datasheet(name: str, target: Target, tally: Tally, losses: Sequence[Loss], m
     if tally.smallest is not None and tally.largest is not None:
         lines += [f"- from {tally.smallest} to {tally.largest} pixels"]
     lines += [f"- {tally.masks:,} masks, {tally.crowds:,} of them of crowds"]
-    lines += [f"- {tally.ignore:,} images with pixels that nobody decided on", ""]
+    lines += [f"- {tally.ignore:,} images with pixels that nobody decided on"]
+    if tally.altered:
+        lines += [f"- {tally.altered:,} images were altered at their import; the column `altered` says which"]
+    lines += [""]
     lines += _table("class", "masks", tally.categories)
     lines += ["## How the masks were made", ""]
     lines += [f"{len(tally.annotators):,} people are named as annotators; masks name {len(tally.models):,} models.", ""]

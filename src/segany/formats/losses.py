@@ -113,6 +113,7 @@ _FATES: Mapping[tuple[str, str], str] = {
     ("voc", "no category"): 'get the class "object"',
     ("voc", "objects beyond 254"): "the smallest of an image with more are left out",
     **{(target, "id"): "numbered anew" for target in TARGETS},
+    ("sav", "source"): "semi-automatic becomes manual",
     ("sav", "images of no video"): "left out",
 }
 
@@ -206,6 +207,8 @@ class LossCounter:
         if self.target == "yolo":
             several = (each.outline is not None and len(each.outline) > 1 for each in record.annotations)
             self._counts["outline"] += sum(several)
+        if self.target == "sav":
+            self._counts["source"] += sum(each.source == "semi_automatic" for each in record.objects)
         if "ids" not in HOLDS[self.target]:
             self._counts["id"] += _renumbered(self.target, record.objects)
 
