@@ -60,6 +60,7 @@ audit: $(VENV)/.dev
 ## bench: timings against the reference; REFERENCE=folder of its checkout, SHIM=folder of stand-ins that it needs
 bench: $(VENV)/.dev
 	@$(BIN)/python benchmarks/predict.py $(AGAINST) $(BENCH_ARGS)
+	@$(BIN)/python benchmarks/encoders.py $(AGAINST) $(BENCH_ARGS)
 	@$(BIN)/python benchmarks/everything.py $(AGAINST) $(BENCH_ARGS)
 	@$(BIN)/python benchmarks/everything_costs.py $(BENCH_ARGS)
 	@$(BIN)/python benchmarks/everything_costs.py --loop 200 --grid 8 $(BENCH_ARGS)

@@ -91,7 +91,8 @@ def main() -> int:
         for name, side in sides.items():
             figures[name] = {**medians(side), MEMORY: side.ask("memory")}
             runtimes[name] = side.ask("runtime")
-    for name, cold in cold_starts(package, arguments, environments).items():
+    starts = {} if arguments.no_starts else cold_starts(package, arguments, environments)
+    for name, cold in starts.items():
         figures[name] |= cold
 
     result = {
@@ -120,6 +121,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads of each side")
     parser.add_argument("--repeat", type=int, default=9, help="rounds that count")
     parser.add_argument("--warm-up", type=int, default=2, help="rounds before them")
+    parser.add_argument("--no-starts", action="store_true", help="leave out the times of whole processes")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for predict.json and predict.md")
     arguments = parser.parse_args()
     arguments.photo = arguments.photo or weights.sample("coffee")
@@ -175,6 +177,8 @@ def markdown(result: dict[str, Any]) -> str:
     else:
         lines += [f"| | segany | `{package}` | ratio |", "|---|---:|---:|---:|"]
     for what in (*STAGES, MEMORY, IMPORT, FIRST, FIRST_CACHED, HELP):
+        if what not in figures["segany"]:
+            continue
         ours = figures["segany"][what]
         cells = [shown(what, ours)]
         if package is not None:

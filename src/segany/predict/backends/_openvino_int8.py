@@ -18,9 +18,9 @@ from segany.predict.backends._openvino_runtime import import_openvino, without_t
 
 __all__ = ["find_int8", "identity", "keep_int8", "quantize_encoder"]
 
-# Quantised are the products of attention and MLPs in the second and third stage, where smoothing evens out ranges.
-# Each of the others costs masks more than it saves time; docs/performance.md has the figures.
-_LEFT_ALONE = tuple(rf".*{part}.*" for part in (r"patch_embed", r"layers\.0", r"layers\.3", "downsample", "neck"))
+# Quantised are the products of attention and MLPs in the third stage, where smoothing evens out their ranges. Each of
+# the others costs masks more than it saves time; docs/performance.md has the figures.
+_LEFT_ALONE = tuple(rf".*{part}.*" for part in ("patch_embed", r"layers\.[013]", "downsample", "neck"))
 _LEFT_ALONE_TYPES = ("Add", "Convolution", "GroupConvolution", "ScaledDotProductAttention")
 # How much of the activations' range is moved into the weights (Xiao et al. 2023, "SmoothQuant"); convolutions none.
 _SMOOTHING, _NO_SMOOTHING = 0.5, -1.0
