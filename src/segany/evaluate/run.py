@@ -23,8 +23,8 @@ from segany.evaluate.subjects import SubjectSpec
 __all__ = ["Evaluation", "ModelInfo", "Progress", "SetInfo", "evaluate"]
 
 Progress = Callable[[str, int, int], None]
-# Images in work at once: while one is scored in Python, the runtime computes for the other.
-_AT_ONCE = 2
+# Images in work at once: while one is scored in Python, the runtime computes for the others. More only take memory.
+_AT_ONCE = 3
 
 
 @dataclass

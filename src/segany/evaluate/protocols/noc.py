@@ -42,7 +42,6 @@ class NoC(EvaluationProtocol):
     published: ClassVar[Sequence[Published]] = (
         Published("RITM HRNet-18", "NoC@85", 1.42, _RITM),
         Published("RITM HRNet-18", "NoC@90", 1.54, _RITM),
-        Published("SimpleClick ViT-H", "NoC@90", 4.15, "SBD, SimpleClick paper"),
     )
 
     targets: tuple[int, ...] = (80, 85, 90)

@@ -142,6 +142,6 @@ def _seconds(document: Mapping[str, Any]) -> Table:
     ]
     note = (
         f"This run took {document['wall_seconds']:.1f} s; {document['images_from_cache']} images were measured before. "
-        "Two images are in work at once, so stages overlap."
+        "Several images are in work at once, so stages overlap."
     )
     return Table("Seconds by stage", ["model", *stages], rows, note)
