@@ -29,10 +29,10 @@ __all__ = ["OpenVINOBackend"]
 _PRECISIONS = {
     "float32": ("f32", "f32"),
     "mixed": ("f32", "bf16"),
-    # The encoder carries float32 on, and computes attention and MLPs in bfloat16, or some of them in int8.
+    # In the encoder, "balanced" and "int8" carry float32 on from layer to layer.
     "balanced": ("bf16", "bf16"),
-    "int8": ("bf16", "bf16"),
     "bfloat16": ("bf16", "bf16"),
+    "int8": ("bf16", "bf16"),
 }
 # What passes between graphs in bfloat16 when the decoder computes in it; the order is that of `prepare`'s outputs.
 _HALF = (
