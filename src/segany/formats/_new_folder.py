@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Literal, get_args
 
@@ -18,6 +18,9 @@ ImageMode = Literal["copy", "link", "reference", "none"]
 IMAGE_MODES: tuple[ImageMode, ...] = get_args(ImageMode)
 
 _LOCK = ".lock"
+# Another process that has just ended is still tidying up.
+_PATIENCE_SECONDS = 0.5
+_ATTEMPTS = 10
 
 
 def check_target(target: Path) -> None:
@@ -34,7 +37,7 @@ def check_target(target: Path) -> None:
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """Give a hidden folder beside the target, which becomes the target when the block succeeds.
+    """Give a folder hidden beside the target, which becomes the target when the block succeeds.
 
     When the block raises, the hidden folder is deleted. When the process is killed it stays, and the next call for the
     same target deletes it and begins anew.
@@ -50,27 +53,25 @@ def new_folder(target: Path) -> Iterator[Path]:
         OutputError: It cannot be written.
     """
     check_target(target)
-    hidden = target.absolute().with_name(f".{target.absolute().name}.partial")
-    lock = FileLock(hidden / _LOCK, timeout=0)
+    # The lock lies beside what becomes the target: it is held until the name is given, and Windows moves no folder
+    # in which a file is open.
+    around = target.absolute().with_name(f".{target.absolute().name}.partial")
+    lock = FileLock(around / _LOCK, timeout=_PATIENCE_SECONDS)
     try:
-        if hidden.is_symlink():
-            hidden.unlink()
-        hidden.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        _acquire(lock, around)
     except Timeout as error:
         raise ConfigError(f"another process is writing {target}; wait for it, or give another folder.") from error
     except OSError as error:
         raise _output_error(target, error) from error
     try:
-        for old in hidden.iterdir():
-            if old.name != _LOCK:
-                shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+        _clear(around)
+        check_target(target)
+        hidden = around / "new"
+        hidden.mkdir()
         yield hidden
         # Everything must be on the disk before the name is: one flush for all files costs less than one for each.
         if hasattr(os, "sync"):
             os.sync()
-        lock.release()
-        (hidden / _LOCK).unlink(missing_ok=True)
         check_target(target)
         if target.exists():
             target.rmdir()
@@ -80,9 +81,44 @@ def new_folder(target: Path) -> Iterator[Path]:
             raise
         raise _output_error(target, error) from error
     finally:
+        _leave(lock, around)
+
+
+def _acquire(lock: FileLock, around: Path) -> None:
+    """Lock the folder around, made if need be; whoever held it before may delete it in the meantime."""
+    if around.is_symlink():
+        around.unlink()
+    for attempt in range(_ATTEMPTS):
+        try:
+            around.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except FileNotFoundError:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            continue
+        if (around / _LOCK).exists():
+            return
         lock.release()
-        if hidden.is_dir():
-            shutil.rmtree(hidden, ignore_errors=True)
+    raise Timeout(str(around / _LOCK))
+
+
+def _clear(around: Path) -> None:
+    for old in around.iterdir():
+        if old.name != _LOCK:
+            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+
+
+def _leave(lock: FileLock, around: Path) -> None:
+    """Delete the folder around. Its lock goes last and while it is held, where the system lets an open file go."""
+    with suppress(OSError):
+        _clear(around)
+    if os.name == "nt":
+        lock.release()
+    with suppress(OSError):
+        (around / _LOCK).unlink()
+    lock.release()
+    with suppress(OSError):
+        around.rmdir()
 
 
 def place_image(image: ImageFile, path: Path, mode: ImageMode) -> bool:
