@@ -1,5 +1,6 @@
 """kill -9 at any moment: nothing is half-written, and doing it again loses and doubles nothing."""
 
+import hashlib
 import random
 import shutil
 import subprocess
@@ -11,12 +12,15 @@ from typing import Any
 
 import pytest
 
-from segany.formats import sa1b
+from segany.formats import open_dataset, sa1b
 from segany.store import Store, create_store
 
 VICTIM = Path(__file__).parent / "victim.py"
 ACTIONS = ["add", "freeze", "edit"]
+TARGETS = ["coco", "sa1b", "parquet"]
+# On each database, over all that is done to a store.
 SOAK_KILLS = 200
+SOAK_EACH = -(-SOAK_KILLS // (len(ACTIONS) + 1))
 
 
 @pytest.fixture
@@ -29,24 +33,26 @@ def folder(tmp_path: Path, samples: Any) -> Path:
     return tmp_path / "in"
 
 
-def start(action: str, location: str, folder: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, str(VICTIM), action, location, str(folder)]
+def start(action: str, location: str, folder: Path, *more: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, str(VICTIM), action, location, str(folder), *more]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n", process.communicate()[1]
     return process
 
 
-def run_to_the_end(action: str, location: str, folder: Path) -> list[str]:
-    process = start(action, location, folder)
-    out, errors = process.communicate(timeout=600)
+def run_to_the_end(action: str, location: str, folder: Path, *more: str) -> float:
+    """Seconds that it took, from where it can be killed."""
+    process = start(action, location, folder, *more)
+    began = time.perf_counter()
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
-    return out.split()
+    return time.perf_counter() - began
 
 
-def kill_within(seconds: float, action: str, location: str, folder: Path) -> list[str]:
+def kill_within(seconds: float, action: str, location: str, folder: Path, *more: str) -> list[str]:
     """What it said was done before it was killed."""
-    process = start(action, location, folder)
+    process = start(action, location, folder, *more)
     time.sleep(random.uniform(0, seconds))
     process.kill()
     return process.communicate()[0].split()
@@ -78,9 +84,7 @@ def check_kills(
         return made
 
     where = fresh()
-    began = time.perf_counter()
-    run_to_the_end(action, where, folder)
-    seconds = time.perf_counter() - began
+    seconds = run_to_the_end(action, where, folder)
     wanted = content(sound(where, open_at))
     frozen = {version.name: version.digest for version in open_at(where).versions.log()}
     unfinished = 0
@@ -103,8 +107,48 @@ def check_kills(
         names = [event.record_id for event in store.events.list(kind="record.added")]
         assert len(names) == len(set(names)) == wanted[1]
         store.close()
-    if kills >= 20:
+    check_share(action, kills, unfinished)
+
+
+def check_share(what: str, kills: int, unfinished: int) -> None:
+    print(f"{what}: {kills} kills, {unfinished} of them before the end")
+    if kills >= 15:
         assert unfinished > kills / 10, "the kills came too late to show anything"
+
+
+def files(folder: Path) -> dict[str, str]:
+    """Digests by path."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+def check_conversion_kills(
+    to: str, location: str, folder: Path, kills: int, open_at: Callable[..., Store], make_again: Callable[[], str]
+) -> None:
+    """The folder is whole or not there, the store is not touched, and doing it again completes it."""
+    where = make_again()
+    with Store(where, steps={}) as store:
+        store.add([folder / "photos", folder / "records"], actor="test")
+    before = content(sound(where, open_at))
+    target = folder.with_name("converted")
+    shutil.rmtree(target, ignore_errors=True)
+    seconds = run_to_the_end("convert", where, folder, to)
+    wanted = files(target)
+    assert len(list(open_dataset(target, require_images=False).records())) == before[1]
+    unfinished = 0
+    for _ in range(kills):
+        shutil.rmtree(target)
+        told = kill_within(seconds, "convert", where, folder, to)
+        store = sound(where, open_at)
+        assert content(store) == before
+        store.close()
+        assert target.exists() or not told, "a conversion that was acknowledged is lost"
+        if not target.exists():
+            unfinished += 1
+            run_to_the_end("convert", where, folder, to)
+            assert list(folder.parent.glob(".*partial*")) == []
+        assert files(target) == wanted
+    check_share(f"convert to {to}", kills, unfinished)
 
 
 @pytest.fixture
@@ -129,9 +173,23 @@ def test_a_few_kills(
     check_kills(action, location, folder, 1 if "://" in location else 2, open_at, make_again)
 
 
+def test_a_few_kills_of_a_conversion(
+    location: str, folder: Path, open_at: Callable[..., Store], make_again: Callable[[], str]
+) -> None:
+    check_conversion_kills(TARGETS[0], location, folder, 1, open_at, make_again)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("action", ACTIONS)
 def test_many_kills(
     action: str, location: str, folder: Path, open_at: Callable[..., Store], make_again: Callable[[], str]
 ) -> None:
-    check_kills(action, location, folder, -(-SOAK_KILLS // len(ACTIONS)), open_at, make_again)
+    check_kills(action, location, folder, SOAK_EACH, open_at, make_again)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("to", TARGETS)
+def test_many_kills_of_a_conversion(
+    to: str, location: str, folder: Path, open_at: Callable[..., Store], make_again: Callable[[], str]
+) -> None:
+    check_conversion_kills(to, location, folder, -(-SOAK_EACH // len(TARGETS)), open_at, make_again)

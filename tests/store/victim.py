@@ -1,15 +1,19 @@
 """What is killed: one action on a store, run as a program of its own by test_crash.py.
 
-    python victim.py ACTION LOCATION FOLDER
+    python victim.py ACTION LOCATION FOLDER [FORMAT]
 
 Prints "ready" when it is about to begin, and a line for whatever it has been told is done.
 """
 
 import sys
+from functools import partial
 from pathlib import Path
+from typing import cast
 
+from segany.formats import Options, Target, convert, plan_conversion
 from segany.schema import Annotation
 from segany.store import Store, adding
+from segany.store.source import StoreRecords
 
 
 def add(store: Store, folder: Path) -> None:
@@ -40,9 +44,17 @@ def edit(store: Store, folder: Path) -> None:
         print(number, flush=True)
 
 
+def convert_all(store: Store, folder: Path, *, to: str) -> None:
+    source = StoreRecords(store)
+    plan = plan_conversion(source, Options(cast("Target", to), categories=source.categories))
+    convert(source, folder.with_name("converted"), plan)
+    print("done", flush=True)
+
+
 if __name__ == "__main__":
-    action, location, folder = sys.argv[1:]
+    action, location, folder, *rest = sys.argv[1:]
     adding._BATCH_RECORDS = 3
+    actions = {"add": add, "freeze": freeze, "edit": edit, "convert": partial(convert_all, to="".join(rest))}
     with Store(location, steps={}) as opened:
         print("ready", flush=True)
-        {"add": add, "freeze": freeze, "edit": edit}[action](opened, Path(folder))
+        actions[action](opened, Path(folder))
