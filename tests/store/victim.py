@@ -6,6 +6,7 @@ Prints "ready" when it is about to begin, and a line for whatever it has been to
 """
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -54,6 +55,7 @@ def convert_all(store: Store, folder: Path, *, to: str) -> None:
 if __name__ == "__main__":
     action, location, folder, *rest = sys.argv[1:]
     adding._BATCH_RECORDS = 3
+    actions: dict[str, Callable[[Store, Path], None]]
     actions = {"add": add, "freeze": freeze, "edit": edit, "convert": partial(convert_all, to="".join(rest))}
     with Store(location, steps={}) as opened:
         print("ready", flush=True)
