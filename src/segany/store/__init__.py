@@ -18,11 +18,14 @@ from segany.store.runner import JobContext, JobHandler, JobRunner
 from segany.store.splits import SplitReport
 from segany.store.stats import StoreStats, plot_stats
 from segany.store.store import Store, create_store
+from segany.store.users import ROLES, AccessKey, Role, User
 from segany.store.versions import Difference, FrozenVersion, RecordChange
 
 __all__ = [
     "REVIEW_ACTIONS",
     "REVIEW_TABLE",
+    "ROLES",
+    "AccessKey",
     "AddReport",
     "CategoryInfo",
     "CheckReport",
@@ -44,10 +47,12 @@ __all__ = [
     "RecordChange",
     "RecordSummary",
     "ReviewAction",
+    "Role",
     "SplitReport",
     "Store",
     "StoreStats",
     "StoredRecord",
+    "User",
     "create_store",
     "plot_stats",
 ]

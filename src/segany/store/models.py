@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Boolean, Double, ForeignKey, Index, Integer, 
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 __all__ = [
+    "AccessKeyRow",
     "AnnotationRow",
     "Base",
     "CategoryRow",
@@ -22,7 +23,9 @@ __all__ = [
     "JobRow",
     "MaskRow",
     "ModelCardRow",
+    "PersonRow",
     "PixelsRow",
+    "SecretRow",
     "SplitRow",
     "ValueRow",
     "VersionRow",
@@ -286,3 +289,39 @@ class JobRow(Base):
         Index("ix_jobs_resource", "resource"),
         Index("ix_jobs_image", "image_id"),
     )
+
+
+class PersonRow(Base):
+    """Who may sign in to a server."""
+
+    __tablename__ = "people"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    role: Mapped[str]
+    password: Mapped[str]
+    disabled: Mapped[bool]
+    created_at: Mapped[int]
+
+
+class AccessKeyRow(Base):
+    """What a person's browser or program proves itself with; the key's digest, never the key."""
+
+    __tablename__ = "access_keys"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person: Mapped[str] = mapped_column(ForeignKey("people.name"), index=True)
+    kind: Mapped[str]
+    label: Mapped[str]
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    created_at: Mapped[int]
+    expires_at: Mapped[int]
+    used_at: Mapped[int | None]
+
+
+class SecretRow(Base):
+    """What servers of this store sign with; never in the audit log."""
+
+    __tablename__ = "secrets"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[bytes]

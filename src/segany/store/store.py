@@ -29,6 +29,7 @@ from segany.store.records import Records
 from segany.store.splits import Splits
 from segany.store.stats import StoreStats, measure_store
 from segany.store.upgrade import upgrade
+from segany.store.users import Users
 from segany.store.versions import Versions
 
 __all__ = ["Store", "create_store"]
@@ -89,6 +90,7 @@ class Store:
         events: What happened.
         collection: Values, policy and categories.
         models: Model cards.
+        users: Who may sign in to a server.
     """
 
     def __init__(self, location: str | os.PathLike[str], *, steps: Mapping[str, IngestStep]) -> None:
@@ -121,6 +123,7 @@ class Store:
         self.jobs = Jobs(self._database)
         self.events = Events(self._database)
         self.models = ModelCards(self._database)
+        self.users = Users(self._database)
 
     def __enter__(self) -> "Store":
         """For `with`: closes at the end."""

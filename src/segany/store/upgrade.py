@@ -12,7 +12,7 @@ from segany.store.database import Database
 __all__ = ["NEWEST", "upgrade"]
 
 # The last of migrations/versions; a constant, so that opening a store need not load Alembic.
-NEWEST = "0001"
+NEWEST = "0002"
 
 
 def upgrade(database: Database, *, create: bool = False) -> None:
