@@ -1,6 +1,8 @@
 """`segany data convert`."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,20 @@ def test_nothing_is_written_by_a_dry_run_or_when_strict(
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
     assert main([*words, "coco", "--strict"]) == 0
     assert "coco holds all of it" in capsys.readouterr().out
+
+
+def test_what_cannot_be_told_is_not_lost(maps: Path, tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("only Linux has /dev/full")
+    words = ["data", "convert", str(maps), str(tmp_path / "out"), "--to", "yolo"]
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        command = [sys.executable, "-m", "segany", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: cannot print the result: no space left on the disk; free some, then run it again.\n",
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
 def test_json_says_the_same(maps: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

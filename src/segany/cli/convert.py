@@ -1,6 +1,7 @@
 """`segany data convert`: a data set in another format, with what is lost told first."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -57,6 +58,8 @@ def command(
         plan = plan_conversion(records, options, step("reading"))
         if not as_json:
             _print_plan(source, plan)
+            # Told before it is lost, in a pipe or a file too.
+            sys.stdout.flush()
         done = None if dry_run else convert(records, target, plan, strict=strict, on_record=step("writing"))
         problems = _problems(records)
     if as_json:

@@ -1,5 +1,7 @@
 """`segany`: the command and its sub-commands, and how errors end."""
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -80,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         code = app(args=None if arguments is None else list(arguments), prog_name="segany", standalone_mode=False)
+        sys.stdout.flush()
     except (typer.Abort, KeyboardInterrupt):
         code = _INTERRUPTED
     except _ClickException as error:
@@ -87,6 +90,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(error.exit_code)
     except SeganyError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        why = "cannot print the result: no space left on the disk; free some, then run it again."
+        print(f"error: {why}", file=sys.stderr)
+        # What is still to be printed would fail once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     # Some versions of typer raise for Ctrl-C, others return this status.
     if code == _INTERRUPTED:
