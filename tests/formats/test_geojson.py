@@ -1,6 +1,7 @@
 """GeoJSON: pixels, rasters' coordinates, and files from elsewhere."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 from PIL import Image as PillowImage
 
 from segany.errors import RecordError
-from segany.formats import Options, convert, open_dataset, plan_conversion
+from segany.formats import Options, convert, open_dataset, plan_conversion, sa1b
 from segany.formats.geojson import pixels_to_map, raster_map, record_from_json
 from segany.formats.problems import ProblemLog
 from segany.geometry import Size
-from segany.schema import ImageInfo
+from segany.masks import RLE
+from segany.schema import Annotation, ImageInfo, Record
 
 SIZE = Size(40, 60)
 SQUARE = [[2, 3], [12, 3], [12, 9], [2, 9], [2, 3]]
@@ -123,6 +125,67 @@ def test_a_raster_goes_out_in_its_coordinates_and_comes_back(tmp_path: Path) -> 
     assert written["features"][0]["geometry"]["coordinates"][0][0][0] == [733602.0, 3725137.5]
     (back,) = open_dataset(tmp_path / "out", strict=True).records()
     assert back.annotations[0].segmentation == record.annotations[0].segmentation
+
+
+def rasters() -> Any:
+    return pytest.importorskip("rasterio", reason="rasterio, which tells other programs' reading, is not installed")
+
+
+def check_raster(path: Path, masks: list[RLE], folder: Path) -> None:
+    """What is written lies where rasterio sees these pixels, and comes back pixel by pixel."""
+    with rasters().open(path) as raster:
+        matrix, crs, size = raster.transform, str(raster.crs), Size(*raster.shape)
+    info = ImageInfo(1, path.name, size, affine=tuple(matrix), crs=crs)
+    record = Record(info, tuple(Annotation(k, mask, source="manual") for k, mask in enumerate(masks, start=1)))
+    (folder / "in").mkdir(parents=True)
+    sa1b.write_record(record, folder / "in" / f"{path.stem}.json")
+    shutil.copy(path, folder / "in")
+    source = open_dataset(folder / "in", strict=True)
+    convert(source, folder / "out", plan_conversion(source, Options("geojson")))
+    written = json.loads((folder / "out" / "labels" / f"{path.stem}.geojson").read_text(encoding="utf-8"))
+    drawn = pytest.importorskip("rasterio.features")
+    back_to_pixels = np.linalg.inv(np.array(matrix).reshape(3, 3))
+    for feature, mask in zip(written["features"], masks, strict=True):
+        seen = drawn.rasterize([feature["geometry"]], out_shape=size, transform=matrix, dtype="uint8")
+        assert (seen.astype(bool) == mask.to_mask()).all()
+        for ring in (ring for polygon in feature["geometry"]["coordinates"] for ring in polygon):
+            pixels = np.array(ring) @ back_to_pixels[:2, :2].T + back_to_pixels[:2, 2]
+            assert np.abs(pixels - pixels.round()).max() < 1e-6
+    (back,) = open_dataset(folder / "out", strict=True).records()
+    assert [each.segmentation for each in back.annotations] == masks
+    assert (back.image.affine, back.image.crs) == (tuple(matrix), crs)
+
+
+@pytest.mark.parametrize("turned", [0.0, 0.3])
+def test_a_geotiff_goes_out_in_its_coordinates(turned: float, tmp_path: Path) -> None:
+    rasterio = rasters()
+    rng = np.random.default_rng(4)
+    transform = rasterio.Affine(0.5, turned, 733601.25, turned, -0.5, 3725139.75)
+    path = tmp_path / "tile.tif"
+    shape = {"width": 60, "height": 40, "count": 1, "dtype": "uint16"}
+    with rasterio.open(path, "w", driver="GTiff", crs="EPSG:32616", transform=transform, **shape) as raster:
+        raster.write(rng.integers(0, 2**16, (1, 40, 60), dtype=np.uint16))
+    masks = [RLE.from_mask(rng.random(SIZE) < share) for share in (0.02, 0.5, 0.98)]
+    # rasterio draws the pixels whose middle lies in a polygon, so it sees the same at any angle.
+    check_raster(path, masks, tmp_path / "work")
+
+
+@pytest.mark.parametrize("labels", ["geotiff_labels", "geotiff_custom_proj_labels"])
+def test_footprints_of_a_real_raster(labels: str, annotated_data: Path, tmp_path: Path) -> None:
+    path = annotated_data / "spacenet" / f"sample_{labels.removesuffix('_labels')}.tif"
+    given = json.loads((annotated_data / "spacenet" / f"{labels}.geojson").read_text(encoding="utf-8"))
+    with rasters().open(path) as raster:
+        matrix, crs, size = raster.transform, str(raster.crs), Size(*raster.shape)
+    own = {"affine": list(matrix), "crs": crs, "image_id": 1}
+    log = ProblemLog()
+    record = record_from_json(given | {"crs": {}, "segany": own}, labels, path.name, size, log)
+    assert len(record.annotations) + len(log.kept) >= len(given["features"])
+    drawn = pytest.importorskip("rasterio.features")
+    shapes = [feature["geometry"] for feature in given["features"]]
+    theirs = drawn.rasterize(shapes, out_shape=size, transform=matrix, dtype="uint8").astype(bool)
+    ours = RLE.merge([each.segmentation for each in record.annotations]).to_mask()
+    assert (ours & theirs).sum() / (ours | theirs).sum() > 0.95
+    check_raster(path, [each.segmentation for each in record.annotations], tmp_path / "work")
 
 
 def test_coordinates_off_the_map_are_refused() -> None:
