@@ -116,6 +116,13 @@ def test_an_extra_that_an_error_names_exists() -> None:
     assert set(calls) <= EXTRAS.keys()
 
 
+def test_the_page_for_contributors_lists_the_extras() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    there, _, reserved = page.partition("Reserved, for code that is still to come:")
+    assert set(re.findall(r"^\| `(\w+)` \|", there, re.MULTILINE)) == EXTRAS.keys() - {"dev"}
+    assert not set(re.findall(r"^\| `(\w+)` \|", reserved, re.MULTILINE)) & EXTRAS.keys()
+
+
 def test_no_extra_is_empty() -> None:
     assert all(EXTRAS.values())
 
