@@ -37,6 +37,12 @@ def evaluate(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="NAME=VALUE: a setting of the protocol; repeat it.")
     ] = None,
+    chooser: Annotated[
+        str | None,
+        typer.Option(
+            help="Of `clicks`: also measure a mask chooser: learning, untaught, or a file of segany engine chooser."
+        ),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(help="At most so many objects of each set (images, for protocols of whole images).")
     ] = None,
@@ -69,7 +75,10 @@ def evaluate(
     from segany.evaluate.subjects import SubjectSpec
 
     check_plotting()
-    chosen = find_protocol(protocol).with_settings(dict(_pair(word, "--set") for word in settings or ()))
+    words = dict(_pair(word, "--set") for word in settings or ())
+    if chooser is not None:
+        words["chooser"] = chooser
+    chosen = find_protocol(protocol).with_settings(words)
     specs = [
         SubjectSpec.parse(word, runtime=runtime, precision=precision, device=device) for word in model or ["mobile_sam"]
     ]
@@ -96,6 +105,7 @@ def evaluate(
         "--data": data,
         "--model": model,
         "--set": settings,
+        "--chooser": chooser,
         "--by": by,
         "--limit": limit,
         "--seed": seed or None,

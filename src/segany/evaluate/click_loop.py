@@ -2,23 +2,40 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from segany.errors import ConfigError
 from segany.evaluate.protocol import Stages
-from segany.evaluate.segmenter import Answer, MaskCrop, Question, Segmenter
+from segany.evaluate.segmenter import Answer, MaskCrop, PredictionAnswer, Question, Segmenter
 from segany.evaluate.truth import Truth
+from segany.predict.choose import look_at
 from segany.predict.simulate import Click, NextClickRule
 from segany.schema import POSITIVE, Prompt
 
-__all__ = ["Multimask", "Session", "Step", "check_clicking", "run_sessions"]
+__all__ = ["Candidate", "FirstClick", "Multimask", "Session", "Step", "check_clicking", "run_sessions"]
 
+FirstClick = Literal["centre", "random"]
 Multimask = Literal["first", "always", "never"]
 
-
 _NOTHING = MaskCrop((0, 0, 0, 0), np.zeros((0, 0), dtype=np.bool_))
+
+
+class Candidate(NamedTuple):
+    """One of the masks to choose from after a click.
+
+    Attributes:
+        score: Its predicted IoU.
+        depth: As in `segany.predict.choose.Candidates`; NaN where it was not asked for.
+        share: How much of the image it covers; NaN where it was not asked for.
+        iou: With what is meant.
+    """
+
+    score: float
+    depth: float
+    share: float
+    iou: float
 
 
 @dataclass(frozen=True)
@@ -30,12 +47,14 @@ class Step:
         oracle: Of the best candidate.
         boundary_iou: Of the candidate of highest score; NaN where it was not asked for.
         score: The candidate's own score.
+        candidates: All of them, in the order of the answer.
     """
 
     iou: float
     oracle: float
     boundary_iou: float
     score: float
+    candidates: tuple[Candidate, ...] = ()
 
 
 @dataclass
@@ -68,13 +87,14 @@ class Session:
         return Prompt(points=[(click.x, click.y) for click in made], labels=[click.label for click in made])
 
 
-def check_clicking(rule: str, multimask: str) -> None:
-    """Refuse words that are neither rule nor occasion.
+def check_clicking(rule: str, multimask: str, first: str = "centre") -> None:
+    """Refuse words that are neither rule, nor occasion, nor place.
 
     Raises:
         ConfigError: One is another.
     """
-    for name, value, known in (("rule", rule, NextClickRule), ("multimask", multimask, Multimask)):
+    words = (("rule", rule, NextClickRule), ("multimask", multimask, Multimask), ("first", first, FirstClick))
+    for name, value, known in words:
         if value not in get_args(known):
             raise ConfigError(f"{name} must be one of {', '.join(get_args(known))}, got {value!r}.")
 
@@ -91,6 +111,8 @@ def run_sessions(
     boundary_at: frozenset[int] = frozenset(),
     shown_at: int = 1,
     stop_iou: float = 1.1,
+    first: FirstClick = "centre",
+    depths: bool = False,
 ) -> list[Session]:
     """Click objects of one image.
 
@@ -109,6 +131,8 @@ def run_sessions(
         boundary_at: Numbers of clicks, from 1, after which boundary IoU is measured.
         shown_at: The click whose answer `Session.shown` keeps.
         stop_iou: No further click once an answer is as good as this.
+        first: Where the first click goes: to the deepest point, or to a "random" pixel of the object.
+        depths: Look at the first click's candidates as a `MaskChooser` does, where the segmenter is a model.
 
     Returns:
         One session for each truth.
@@ -117,14 +141,14 @@ def run_sessions(
     waiting = list(sessions)
     for number in range(1, clicks + 1):
         with stages("score"):
-            waiting = [session for session in waiting if _click(session, rule)]
+            waiting = [session for session in waiting if _click(session, rule, first)]
         several = multimask == "always" or (multimask == "first" and number == 1)
         questions = [Question(session.prompt(number), several, session.answer, session.chosen) for session in waiting]
         with stages("predict"):
             answers = segmenter.predict(prepared, questions) if questions else []
         with stages("score"):
             for session, answer in zip(waiting, answers, strict=True):
-                session.steps.append(_score(session, answer, number in boundary_at))
+                session.steps.append(_score(session, answer, number in boundary_at, depths and number == 1))
                 if number <= shown_at:
                     session.shown = answer.crop(session.chosen)
         waiting = [session for session in waiting if session.steps[-1].iou < stop_iou]
@@ -133,10 +157,11 @@ def run_sessions(
     return sessions
 
 
-def _click(session: Session, rule: NextClickRule) -> bool:
+def _click(session: Session, rule: NextClickRule, first: FirstClick) -> bool:
     """Add the next click; False when there is nothing to correct."""
     if session.answer is None:
-        session.clicks.append(Click(*session.truth.first_click(), POSITIVE))
+        place = session.truth.first_click() if first == "centre" else session.truth.random_click()
+        session.clicks.append(Click(*place, POSITIVE))
         return True
     clicked = np.array([click[:2] for click in session.clicks], dtype=np.int64)
     click = session.truth.next_click(session.answer.crop(session.chosen), rule, clicked)
@@ -145,9 +170,14 @@ def _click(session: Session, rule: NextClickRule) -> bool:
     return click is not None
 
 
-def _score(session: Session, answer: Answer, boundary: bool) -> Step:
+def _score(session: Session, answer: Answer, boundary: bool, deep: bool) -> Step:
     scores = np.where(np.isnan(answer.scores), -np.inf, answer.scores)
     session.answer, session.chosen = answer, int(np.argmax(scores))
     ious = [session.truth.iou(answer.crop(index)) for index in range(len(scores))]
     edge = session.truth.boundary_iou(answer.crop(session.chosen)) if boundary else float("nan")
-    return Step(ious[session.chosen], max(ious), edge, float(answer.scores[session.chosen]))
+    depths = shares = [float("nan")] * len(ious)
+    if deep and isinstance(answer, PredictionAnswer):
+        seen = look_at(answer.prediction, session.prompt(1))
+        depths, shares = seen.depths.tolist(), seen.shares.tolist()
+    candidates = tuple(map(Candidate, answer.scores.tolist(), depths, shares, ious))
+    return Step(ious[session.chosen], max(ious), edge, float(answer.scores[session.chosen]), candidates)

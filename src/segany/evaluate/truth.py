@@ -1,11 +1,13 @@
 """Truth: a mask that people drew, measured against answers in small windows, never at the size of the image."""
 
+import zlib
+
 import numpy as np
 from numpy.typing import NDArray
 
 from segany.evaluate.segmenter import MaskCrop
 from segany.masks import RLE, boundary
-from segany.predict.simulate import Click, NextClickRule, first_click, next_click
+from segany.predict.simulate import Click, NextClickRule, first_click, next_click, random_click
 
 __all__ = ["BOUNDARY_RATIO", "Truth"]
 
@@ -53,6 +55,11 @@ class Truth:
     def first_click(self) -> tuple[int, int]:
         """Give x and y of the object's deepest pixel. MaskError for an object without pixels."""
         x, y = first_click(self.mask.pixels)
+        return x + self.mask.box[0], y + self.mask.box[1]
+
+    def random_click(self) -> tuple[int, int]:
+        """Give x and y of any of the object's pixels, always the same one. MaskError for an object without pixels."""
+        x, y = random_click(self.mask.pixels, zlib.crc32(np.packbits(self.mask.pixels).tobytes()))
         return x + self.mask.box[0], y + self.mask.box[1]
 
     def next_click(self, answer: MaskCrop, rule: NextClickRule, clicked: NDArray[np.int64]) -> Click | None:

@@ -15,6 +15,7 @@ from segany.model.config import PREPROCESS_VERSION
 from segany.model.preprocess import resize_image
 from segany.predict.backends.base import Backend
 from segany.predict.cache import EmbeddingCache
+from segany.predict.choose import MaskChooser
 from segany.predict.embedding import ImageEmbedding, load_embedding
 from segany.predict.mask_prompt import MaskPromptPlan, mask_to_prompt
 from segany.schema import BOX_CORNERS, PADDING, Image, Prediction, Prompt, PromptBatch
@@ -150,7 +151,13 @@ class Predictor:
         return embedding
 
     def predict(
-        self, embedding: ImageEmbedding, prompt: Prompt, *, multimask: bool | None = None, refine: int = 0
+        self,
+        embedding: ImageEmbedding,
+        prompt: Prompt,
+        *,
+        multimask: bool | None = None,
+        refine: int = 0,
+        chooser: MaskChooser | None = None,
     ) -> Prediction:
         """Masks for one prompt.
 
@@ -160,12 +167,13 @@ class Predictor:
             multimask: True: three masks (whole, part, subpart). False: the single one. None: three for a lone click,
                 which is ambiguous, and one for everything else (SAM paper, sec. 3).
             refine: How many times the best mask's logits are fed back with the same prompt.
+            chooser: Ranks the three masks of a lone click; by predicted IoU alone when left out.
 
         Raises:
             PromptError: The prompt does not fit the image.
             EmbeddingError: The embedding was made by another model, backend or precision.
         """
-        return self.predict_many(embedding, [prompt], multimask=multimask, refine=refine)[0]
+        return self.predict_many(embedding, [prompt], multimask=multimask, refine=refine, chooser=chooser)[0]
 
     def predict_many(
         self,
@@ -174,6 +182,7 @@ class Predictor:
         *,
         multimask: bool | None = None,
         refine: int = 0,
+        chooser: MaskChooser | None = None,
     ) -> list[Prediction]:
         """Masks for many prompts of one image, of any kinds.
 
@@ -182,6 +191,7 @@ class Predictor:
             prompts: In pixels of the original image; at least one.
             multimask: As in `predict`, for every prompt.
             refine: As in `predict`.
+            chooser: As in `predict`.
 
         Returns:
             One Prediction for each prompt, in order; the same as one call each.
@@ -199,13 +209,20 @@ class Predictor:
         outputs = [
             _MULTI if (prompt.is_ambiguous if multimask is None else multimask) else _SINGLE for prompt in prompts
         ]
-        predictions = self._decode(embedding, resolved, outputs)
+
+        def decoded(asked: Sequence[_Resolved]) -> list[Prediction]:
+            answers = self._decode(embedding, asked, outputs)
+            if chooser is None:
+                return answers
+            return [chooser.applied(answer, prompt) for answer, prompt in zip(answers, prompts, strict=True)]
+
+        predictions = decoded(resolved)
         for _ in range(refine):
             fed_back = [
                 prompt._replace(mask_logits=prediction.low_res_logits[prediction.best_index])
                 for prompt, prediction in zip(resolved, predictions, strict=True)
             ]
-            predictions = self._decode(embedding, fed_back, outputs)
+            predictions = decoded(fed_back)
         return predictions
 
     def predict_batch(

@@ -23,18 +23,27 @@ class Prediction:
         iou_predictions: [M] float32, the model's estimate of each mask's IoU with the object.
         low_res_logits: [M, h, w] float32, over the model's padded input; positive on the object.
         frame: Where the image lies in the model's input.
+        preferences: [M] float32: by these candidates are ranked, the highest first; the predicted IoUs when left out. A
+            `MaskChooser` gives others.
     """
 
     iou_predictions: NDArray[np.float32]
     low_res_logits: NDArray[np.float32]
     frame: Frame
+    preferences: NDArray[np.float32] = None  # type: ignore[assignment]  # filled in below, never None to a reader
 
     def __post_init__(self) -> None:
         """Check that there is one score for each mask."""
+        if self.preferences is None:
+            object.__setattr__(self, "preferences", self.iou_predictions)
         if self.low_res_logits.ndim != 3 or self.iou_predictions.shape != self.low_res_logits.shape[:1]:
             raise MaskError(
                 "a prediction needs logits [M, h, w] and M scores, got "
                 f"{list(self.low_res_logits.shape)} and {list(self.iou_predictions.shape)}."
+            )
+        if self.preferences.shape != self.iou_predictions.shape:
+            raise MaskError(
+                f"a prediction of {len(self)} masks needs as many preferences, got {list(self.preferences.shape)}."
             )
 
     def __len__(self) -> int:
@@ -43,12 +52,12 @@ class Prediction:
 
     @property
     def ranking(self) -> NDArray[np.int64]:
-        """[M] int64: candidates from the highest predicted IoU to the lowest."""
-        return np.argsort(-self.iou_predictions, kind="stable")
+        """[M] int64: candidates from the most preferred to the least: by predicted IoU unless a chooser was asked."""
+        return np.argsort(-self.preferences, kind="stable")
 
     @property
     def best_index(self) -> int:
-        """The candidate of highest predicted IoU."""
+        """The most preferred candidate: that of highest predicted IoU, unless a `MaskChooser` was asked."""
         return int(self.ranking[0])
 
     def logits(self, index: int) -> NDArray[np.float32]:
@@ -98,5 +107,5 @@ class Prediction:
         return inner / outer if outer else 0.0
 
     def best(self) -> RLE:
-        """The candidate of highest predicted IoU, at original pixels."""
+        """The most preferred candidate, at original pixels."""
         return self.rle(self.best_index)

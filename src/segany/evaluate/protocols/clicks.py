@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from segany.errors import ConfigError
-from segany.evaluate.click_loop import Multimask, Session, check_clicking, run_sessions
+from segany.evaluate.choosing import GapClosed, MeanChosen, candidate_columns, read_chooser
+from segany.evaluate.click_loop import FirstClick, Multimask, Session, check_clicking, run_sessions
 from segany.evaluate.items import Item
 from segany.evaluate.metrics import Mean, Metric, Row, Value
 from segany.evaluate.protocol import EvaluationProtocol, Published, Stages
@@ -32,6 +33,10 @@ class Clicks(EvaluationProtocol):
         multimask: When three masks are asked for: after the "first" click, "always" or "never".
         worse_by: A click that lowers the IoU by more than this has made the mask worse.
         failed_below: An IoU under this is a failure.
+        first: Where the first click goes: to the deepest point ("centre"), or to a "random" pixel of the object.
+        chooser: Beside the paper's figures those of a `MaskChooser` at the first click: "learning" begins anew and
+            learns from each object in turn, "untaught" never learns, and a file is one that a project learned. Empty
+            for none.
     """
 
     name: ClassVar[str] = "clicks"
@@ -58,12 +63,23 @@ class Clicks(EvaluationProtocol):
     multimask: Multimask = "first"
     worse_by: float = 0.1
     failed_below: float = 0.5
+    first: FirstClick = "centre"
+    chooser: str = ""
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be meant."""
         if not self.counts or min(self.counts) < 1:
             raise ConfigError(f"counts must be numbers of clicks from 1 up, got {', '.join(map(str, self.counts))}.")
-        check_clicking(self.rule, self.multimask)
+        check_clicking(self.rule, self.multimask, self.first)
+        if self.chooser:
+            read_chooser(self.chooser)
+            if self.multimask == "never":
+                raise ConfigError("a chooser needs several masks to choose from; leave multimask=never out.")
+
+    def settings(self) -> dict[str, Any]:
+        """See `EvaluationProtocol.settings`; what was added later is left out where it changes nothing."""
+        added = {"first": "centre", "chooser": ""}
+        return {name: value for name, value in super().settings().items() if added.get(name) != value}
 
     def rows(self, item: Item, subjects: Sequence[Any], stages: Stages) -> list[Row]:
         """See `EvaluationProtocol.rows`."""
@@ -84,6 +100,8 @@ class Clicks(EvaluationProtocol):
             rule=self.rule,
             multimask=self.multimask,
             boundary_at=frozenset(self.counts),
+            first=self.first,
+            depths=bool(self.chooser),
         )
         return [
             object_row(annotation, self._columns(session, annotation.segmentation))
@@ -104,6 +122,7 @@ class Clicks(EvaluationProtocol):
         drops = [before.iou - after.iou for before, after in itertools.pairwise(steps)]
         return {
             **columns,
+            **(candidate_columns(steps[0].candidates, session.truth) if self.chooser else {}),
             "clicks": len(session.clicks),
             "worsened": any(drop > self.worse_by for drop in drops),
             "failed": steps[-1].iou < self.failed_below,
@@ -118,6 +137,10 @@ class Clicks(EvaluationProtocol):
         metrics |= {f"boundary IoU@{count}": Mean(f"boundary_{count}") for count in self.counts}
         metrics[f"failures@{max(self.counts)}"] = Mean("failed", lower_is_better=True)
         metrics["made worse by a click"] = Mean("worsened", lower_is_better=True)
+        if self.chooser:
+            metrics["chosen@1"] = MeanChosen(self.chooser)
+            metrics["chosen - mIoU@1"] = MeanChosen(self.chooser, difference=True)
+            metrics["gap closed@1"] = GapClosed(self.chooser)
         return metrics
 
     def curve(self) -> Mapping[float, str]:
