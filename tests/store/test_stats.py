@@ -30,6 +30,17 @@ def test_an_empty_store(store: Store, tmp_path: Path) -> None:
     assert (tmp_path / "empty.png").stat().st_size > 1000
 
 
+def test_an_annotator_called_like_a_source_is_drawn_beside_it(
+    embedded: Store, samples: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr("segany.store.stats._bars", lambda panel, title, numbers: drawn.update({title: numbers}))
+    annotations = (samples.annotation(1, source="manual"), samples.annotation(2, source="manual", annotator="manual"))
+    embedded.add_records([Incoming(Record(samples.record(1).image, annotations))], actor="ann")
+    plot_stats(embedded.stats(), tmp_path / "stats.png")
+    assert drawn["sources and annotators"] == {"manual": 2, "by nobody named": 1, "by manual": 1}
+
+
 def test_counts(store: Store, samples: Any) -> None:
     half = np.zeros((10, 10), dtype=np.bool_)
     half[:5] = True

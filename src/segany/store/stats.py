@@ -23,6 +23,7 @@ from segany.store.models import AnnotationRow, EventRow, ImageRow, MaskRow, Pixe
 __all__ = ["StoreStats", "measure_store", "plot_stats", "rle_concavity"]
 
 _PAGE = 20_000
+_BARS = 40
 _GRID = 32
 _CONCAVITY_SAMPLE = 2000
 SIZE_EDGES: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
@@ -158,7 +159,10 @@ def plot_stats(stats: StoreStats, path: str | os.PathLike[str]) -> None:
         f"{stats.with_pixels:,} images stored, {stats.altered:,} of them altered"
     )
     counts = np.repeat(list(stats.masks_per_image), list(stats.masks_per_image.values()))
-    panels[0].hist(counts, bins=min(40, int(counts.max(initial=0)) + 1), color="#4c72b0")
+    most = int(counts.max(initial=0))
+    # Every bar stands for as many whole numbers.
+    step = most // _BARS + 1
+    panels[0].hist(counts, bins=np.arange(-0.5, most + step, step), color="#4c72b0")
     panels[0].set(title="masks per image", xlabel="masks", ylabel="images")
     labels = [f"{low:g}-{high:g}" for low, high in pairwise(SIZE_EDGES)]
     panels[1].bar(labels, stats.relative_sizes, color="#4c72b0")
@@ -169,11 +173,8 @@ def plot_stats(stats: StoreStats, path: str | os.PathLike[str]) -> None:
     heat = panels[3].imshow(stats.centers, cmap="magma", extent=(0, 1, 1, 0))
     panels[3].set(title="centres of boxes in the image")
     figure.colorbar(heat, ax=panels[3])
-    _bars(
-        panels[4],
-        "sources and annotators",
-        {**stats.sources, **{k or "nobody named": v for k, v in stats.annotators.items()}},
-    )
+    annotators = {f"by {name}" if name else "by nobody named": count for name, count in stats.annotators.items()}
+    _bars(panels[4], "sources and annotators", {**stats.sources, **annotators})
     _bars(panels[5], "review", stats.review_states)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)
@@ -181,7 +182,9 @@ def plot_stats(stats: StoreStats, path: str | os.PathLike[str]) -> None:
 
 def _bars(panel: Any, title: str, numbers: Mapping[str, int], most: int = 12) -> None:
     top = sorted(numbers.items(), key=lambda item: -item[1])[:most]
-    panel.barh([name[:24] for name, _ in top][::-1], [number for _, number in top][::-1], color="#4c72b0")
+    bars = panel.barh([name[:24] for name, _ in top][::-1], [number for _, number in top][::-1], color="#4c72b0")
+    panel.bar_label(bars, fmt="{:,.0f}", padding=3)
+    panel.margins(x=0.2)
     panel.set(title=title, xlabel="masks")
 
 
