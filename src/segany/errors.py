@@ -21,17 +21,25 @@ SeganyError
 │   ├── PolicyError                    an ingest step that the collection names and nobody supplies
 │   ├── JobLostError                   the lease of a job ran out and someone else may have it
 │   └── JobCancelledError              the job was cancelled while it ran
+├── ServiceError                       a server that does not do what was asked
+│   ├── AccessError                    not signed in, or not allowed
+│   ├── BusyError                      more than it can do now; says how long to wait
+│   └── GoneError                      something that it kept for a while and forgot
+├── TrainingError                      a run that cannot go on: a loss that is not a number
 ├── MissingExtraError                  an optional dependency is not installed
 └── OutputError (also an OSError)      a result could not be written; nothing half-written is left
 """
 
 __all__ = [
+    "AccessError",
+    "BusyError",
     "CheckpointError",
     "ConfigError",
     "ConflictError",
     "DeviceError",
     "DigestError",
     "EmbeddingError",
+    "GoneError",
     "ImageError",
     "InputError",
     "JobCancelledError",
@@ -45,7 +53,9 @@ __all__ = [
     "RecordError",
     "ReviewError",
     "SeganyError",
+    "ServiceError",
     "StoreError",
+    "TrainingError",
     "UnknownWeightsError",
     "WeightsError",
     "WeightsNotFoundError",
@@ -144,6 +154,36 @@ class JobLostError(StoreError):
 
 class JobCancelledError(StoreError):
     """The job was cancelled while it ran."""
+
+
+class ServiceError(SeganyError):
+    """A server that does not do what was asked."""
+
+
+class AccessError(ServiceError):
+    """Not signed in, or not allowed."""
+
+
+class BusyError(ServiceError):
+    """More was asked than the server can do now."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        """Say how long to wait.
+
+        Args:
+            message: What there is too much of.
+            retry_after: Seconds after which it may be asked again.
+        """
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class GoneError(ServiceError):
+    """Something that the server kept for a while and forgot; ask for it anew."""
+
+
+class TrainingError(SeganyError):
+    """A training run that cannot go on; its last good checkpoint is kept."""
 
 
 class MissingExtraError(SeganyError):

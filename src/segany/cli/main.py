@@ -22,6 +22,7 @@ from segany.cli import (
     samples,
     segment,
     store,
+    train,
     weights,
 )
 from segany.errors import SeganyError
@@ -46,6 +47,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(evaluate.compare)
 app.command("advise")(advise.command)
 app.add_typer(audit.app, name="audit")
+app.command("train")(train.command)
 app.command("quantize")(quantize.command)
 app.command("demo")(demo.command)
 app.command("doctor")(doctor.command)

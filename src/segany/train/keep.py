@@ -1,0 +1,126 @@
+"""Keeping what the model could: on other images its answers stay near those of the model it came from.
+
+No annotation is needed: the untuned decoder is the teacher (Li and Hoiem, "Learning without forgetting",
+arXiv 1606.09282).
+"""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from segany.geometry import Frame, Size
+from segany.model.mask_decoder import MASKS, MaskDecoder
+from segany.model.prompt_encoder import PromptEncoder
+from segany.model.sam import Sam
+from segany.schema import NEGATIVE, PADDING, POSITIVE
+from segany.train.config import TrainConfig
+from segany.train.interaction import Answers, Prompts, decode
+from segany.train.targets import on_grid
+
+__all__ = ["Teacher", "keep_losses"]
+
+_ALL = tuple(range(MASKS))
+# A score that is off by .1 changes which mask is chosen; a cell's probability that is off by .1 hardly the mask.
+_SCORE_WEIGHT = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """The decoder as it was.
+
+    Attributes:
+        prompt_encoder: A copy.
+        mask_decoder: A copy.
+    """
+
+    prompt_encoder: PromptEncoder
+    mask_decoder: MaskDecoder
+
+    @classmethod
+    def of(cls, model: Sam) -> "Teacher":
+        """Copy a model's, before it learns."""
+        parts = copy.deepcopy((model.prompt_encoder, model.mask_decoder))
+        for part in parts:
+            part.eval().requires_grad_(False)
+        return cls(*parts)
+
+
+def keep_losses(
+    model: Sam,
+    teacher: Teacher,
+    embedding: Tensor,
+    known: Tensor,
+    size: Size,
+    config: TrainConfig,
+    rng: np.random.Generator,
+) -> Iterator[Tensor]:
+    """Losses of one image, weighted; whoever reads them calls `backward` on each before the next.
+
+    First lone clicks anywhere, then each with a correction of the teacher's answer.
+
+    Args:
+        model: Learns.
+        teacher: The model before.
+        embedding: [1, E, S, S] by the model's encoder.
+        known: The same by the encoder as it was; the same tensor where it does not learn.
+        size: Of the image, pixels.
+        config: Weights and number of clicks.
+        rng: Of the clicks.
+    """
+    side, device = model.config.low_res_side, embedding.device
+    frame = Frame.longest_side(size, model.config.input_side)
+    valid = torch.from_numpy(on_grid(np.ones(size, dtype=np.bool_), frame, side)).float().to(device)
+    cells = rng.random((config.keep_clicks, 2)) * (frame.model.width, frame.model.height)
+    first = _lone(cells, device)
+    with torch.no_grad():
+        wanted = decode(teacher, known, first, _ALL)
+    yield config.keep_weight * _difference(decode(model, embedding, first, _ALL), wanted, valid, config) / 2
+    best = wanted.scores[:, 1:].argmax(dim=1) + 1
+    logits = wanted.logits[torch.arange(len(best), device=device), best]
+    second = _corrected(first, logits, cells, rng, model.config.input_side / side)
+    with torch.no_grad():
+        wanted = decode(teacher, known, second, (0,))
+    yield config.keep_weight * _difference(decode(model, embedding, second, (0,)), wanted, valid, config) / 2
+
+
+def _lone(cells: "np.ndarray[tuple[int, int], np.dtype[np.float64]]", device: torch.device) -> Prompts:
+    coords = torch.zeros(len(cells), 2, 2)
+    coords[:, 0] = torch.from_numpy(cells)
+    labels = torch.tensor([POSITIVE, PADDING], dtype=torch.int32).expand(len(cells), 2)
+    return Prompts(coords.to(device), labels.to(device))
+
+
+def _corrected(
+    first: Prompts,
+    logits: Tensor,
+    cells: "np.ndarray[tuple[int, int], np.dtype[np.float64]]",
+    rng: np.random.Generator,
+    step: float,
+) -> Prompts:
+    """Add a click that contradicts each answer, near the first one."""
+    drawn = logits.cpu().numpy() > 0
+    side = drawn.shape[-1]
+    near = (cells + rng.normal(0, side * step / 10, cells.shape)).clip(0, side * step - 1)
+    column, row = (near / step).astype(np.int64).clip(0, side - 1).T
+    inside = drawn[np.arange(len(cells)), row, column]
+    device = first.coords.device
+    coords = torch.cat(
+        [first.coords[:, :1], torch.from_numpy(near).float().to(device)[:, None], first.coords[:, 1:]], 1
+    )
+    labels = torch.tensor([[POSITIVE, NEGATIVE if each else POSITIVE, PADDING] for each in inside], dtype=torch.int32)
+    return Prompts(coords, labels.to(device), logits)
+
+
+def _difference(answers: Answers, wanted: Answers, valid: Tensor, config: TrainConfig) -> Tensor:
+    """Divergence of the cells' probabilities, mean over valid cells, and of the scores."""
+    shares = wanted.logits.sigmoid()
+    crossed = F.binary_cross_entropy_with_logits(answers.logits, shares, reduction="none")
+    own = F.binary_cross_entropy_with_logits(wanted.logits, shares, reduction="none")
+    masks = ((crossed - own) * valid).sum() / (valid.sum() * answers.logits.shape[0] * answers.logits.shape[1])
+    scores = ((answers.scores - wanted.scores) ** 2).mean()
+    return config.focal_weight * masks + _SCORE_WEIGHT * config.score_weight * scores
