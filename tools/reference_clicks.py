@@ -39,8 +39,16 @@ class ReferenceAnswer(NamedTuple):
         return MaskCrop((0, 0, width, height), self.masks[index])
 
 
+class Held(NamedTuple):
+    """What a `SamPredictor` holds of one image."""
+
+    original_size: tuple[int, int]
+    input_size: tuple[int, int]
+    features: Any
+
+
 class ReferenceSegmenter:
-    """A `SamPredictor` behind the seam; it can hold one image at a time, so images wait for each other."""
+    """A `SamPredictor` behind the seam; it can hold one image at a time, so images take turns."""
 
     def __init__(self, package: str, model_type: str, checkpoint: Path) -> None:
         module = importlib.import_module(package)
@@ -52,13 +60,15 @@ class ReferenceSegmenter:
         self.about: Mapping[str, str] = {"model": package, "backend": f"torch {torch.__version__} float32"}
 
     def prepare(self, image: Image) -> Any:
-        return image
+        with self._alone:
+            self._predictor.set_image(image.pixels)
+            return Held(*(getattr(self._predictor, name) for name in Held._fields))
 
     def predict(self, prepared: Any, questions: Sequence[Question]) -> list[ReferenceAnswer]:
         with self._alone:
-            if getattr(self, "_held", None) is not prepared:
-                self._predictor.set_image(prepared.pixels)
-                self._held = prepared
+            # Handed back as it was, instead of embedding the image again for each round of clicks.
+            for name, value in prepared._asdict().items():
+                setattr(self._predictor, name, value)
             return [self._answer(question) for question in questions]
 
     def _answer(self, question: Question) -> ReferenceAnswer:

@@ -58,6 +58,20 @@ def test_nothing_has_no_figure() -> None:
         assert interval.n == 0
 
 
+def test_one_image_has_no_interval() -> None:
+    for metric in (Mean("iou"), Ratio("found", "objects"), Resampled(lambda images: 0.7)):
+        metric.update(IMAGES[0])
+        interval = metric.compute()
+        assert math.isfinite(interval.mean)
+        assert math.isnan(interval.low)
+        assert math.isnan(interval.high)
+    mean = Mean("iou")
+    # The other image has nothing that counts.
+    mean.update(IMAGES[0])
+    mean.update([{"iou": None}])
+    assert math.isnan(mean.compute().low)
+
+
 def test_reset_forgets() -> None:
     for metric in (Mean("iou"), Resampled(lambda images: float(len(images)))):
         fed(metric)

@@ -104,6 +104,19 @@ def test_slices_are_by_size_and_by_any_column(made: Path) -> None:
         run(made, by=["planet"])
 
 
+def test_a_column_that_nobody_has_is_refused_before_all_is_measured(made: Path) -> None:
+    sets = [EvaluationSet(name, made) for name in "abc"]
+    with pytest.raises(ConfigError, match="no row has a column 'planet'"):
+        run(made, sets=sets, by=["planet"])
+    assert len(Areas.asked) < 12
+
+
+def test_why_metadata_could_not_be_read_is_told(made: Path) -> None:
+    (made / "metadata.csv").write_text("file,place\n0.png,north\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"(?s)no row has a column 'place'.*wanted a column `image`, got file, place"):
+        run(made, by=["place"])
+
+
 def test_what_was_measured_is_not_measured_again(made: Path, tmp_path: Path) -> None:
     cache = ResultCache(tmp_path / "rows")
     first = run(made, cache=cache)

@@ -19,6 +19,7 @@ Value = str | int | float | bool | None
 Row = Mapping[str, Value]
 
 RESAMPLES = 2000
+_FEWEST = 2
 
 
 class Metric(ABC):
@@ -53,7 +54,10 @@ class Metric(ABC):
 
     @abstractmethod
     def draws(self, seed: int = 0) -> NDArray[np.float64]:
-        """The figure for images drawn again with replacement, [RESAMPLES] float64; the same seed, the same draws."""
+        """The figure for images drawn again with replacement, [RESAMPLES] float64; the same seed, the same draws.
+
+        NaN where fewer than two images count: one image drawn again and again does not tell what chance leaves open.
+        """
 
     def compute(self, seed: int = 0) -> Interval:
         """The figure with its 95 % interval."""
@@ -114,7 +118,7 @@ class Ratio(Metric):
     def draws(self, seed: int = 0) -> NDArray[np.float64]:
         """See `Metric.draws`."""
         above, below = self._parts()
-        if len(above) == 0:
+        if np.count_nonzero(below) < _FEWEST:
             return np.full(RESAMPLES, np.nan)
         counts = _drawn(len(above), RESAMPLES, seed)
         sums = counts @ below
@@ -177,7 +181,7 @@ class Resampled(Metric):
 
     def draws(self, seed: int = 0) -> NDArray[np.float64]:
         """See `Metric.draws`."""
-        if not self._images:
+        if len(self._images) < _FEWEST:
             return np.full(RESAMPLES, np.nan)
         rng = np.random.default_rng(seed)
         places = rng.integers(len(self._images), size=(self._resamples, len(self._images)))

@@ -19,12 +19,15 @@ from segany.evaluate.protocol import EvaluationProtocol, Stages
 from segany.evaluate.result_cache import Measured, ResultCache, result_key
 from segany.evaluate.results import Gathered
 from segany.evaluate.subjects import SubjectSpec
+from segany.formats.dataset import METADATA
 
 __all__ = ["Evaluation", "ModelInfo", "Progress", "SetInfo", "evaluate"]
 
 Progress = Callable[[str, int, int], None]
 # Images in work at once: while one is scored in Python, the runtime computes for the others. More only take memory.
 _AT_ONCE = 3
+# After so many images that gave rows, all columns are known: a word that names none is refused before hours of work.
+_TELLING = 5
 
 
 @dataclass
@@ -143,7 +146,7 @@ def evaluate(
     table = ItemTable()
     results: list[Gathered] = []
     seconds: dict[str, dict[str, float]] = {}
-    from_cache = 0
+    from_cache = seen = 0
     for number, team in enumerate(teams):
         name = " / ".join(one.name for one in team)
         total = seconds.setdefault(name, {})
@@ -154,11 +157,14 @@ def evaluate(
                 rows = _whole_rows(measured.rows, item, one.name, name)
                 gathered.update(item, rows)
                 table.add(rows)
+                seen += bool(rows)
+                if seen == _TELLING:
+                    _check_columns(by, [*results, gathered], sets)
                 for stage, spent in measured.seconds.items():
                     total[stage] = total.get(stage, 0.0) + spent
             from_cache += run.from_cache
             results.append(gathered)
-    _check_columns(by, results)
+    _check_columns(by, results, sets)
     return Evaluation(
         protocol,
         infos,
@@ -272,8 +278,13 @@ def _whole_rows(rows: Sequence[Row], item: Item, set_name: str, model: str) -> l
     return [{**origin, **{k: v for k, v in item.metadata.items() if k not in row}, **row} for row in rows]
 
 
-def _check_columns(by: Sequence[str], results: Sequence[Gathered]) -> None:
+def _check_columns(by: Sequence[str], results: Sequence[Gathered], sets: Sequence[EvaluationSet]) -> None:
+    measured = {name for one in results for name in one.columns if not name.startswith("_")}
+    known = measured | {name for one in sets for name in one.dataset.metadata_columns}
     for column in by:
-        known = sorted({name for one in results for name in one.columns if not name.startswith("_")})
         if column not in known:
-            raise ConfigError(f"no row has a column {column!r} to slice by; there are {', '.join(known)}.")
+            unread = [problem for one in sets for problem in one.problems() if METADATA in problem]
+            raise ConfigError(
+                f"no row has a column {column!r} to slice by; there are {', '.join(sorted(known))}."
+                + "".join(f"\n{problem}" for problem in unread[:1])
+            )

@@ -74,7 +74,7 @@ def _figures(document: Mapping[str, Any], model: str) -> Table:
         ]
         for name, about in document["metrics"].items()
     ]
-    counts = ["n", *(str(result["rows"]) for result in results), *("" for _ in means)]
+    counts = ["n", *(_count(document, result) for result in results), *("" for _ in means)]
     note = "Shares in percent, with 95 % bootstrap intervals over images; ↓: less is better."
     return Table(model, ["", *(name for name, _ in columns)], [*rows, counts], note)
 
@@ -105,12 +105,17 @@ def _slice(document: Mapping[str, Any], result: Mapping[str, Any], column: str) 
     rows = [
         [
             word,
-            str(scores["rows"]),
+            _count(document, scores),
             *(cell(scores["metrics"][name], document["metrics"][name]["unit"]) for name in names),
         ]
         for word, scores in result["slices"][column].items()
     ]
     return Table(f"By {column}: {result['model']}, {result['set']}", [column, "n", *names], rows)
+
+
+def _count(document: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
+    """How many rows the main metric is of; where it is of none, how many rows there are."""
+    return str(scores["metrics"][document["protocol"]["main"]]["n"] or scores["rows"])
 
 
 def _data(document: Mapping[str, Any]) -> Table:
