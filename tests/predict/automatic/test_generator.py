@@ -51,6 +51,20 @@ def test_the_answer_does_not_depend_on_the_batch(hills: Any, photo: NDArray[np.u
     np.testing.assert_array_equal(one.crops[0].iou_predictions, many.crops[0].iou_predictions)
 
 
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_the_answer_does_not_depend_on_what_is_scored_ahead(
+    hills: Any, photo: NDArray[np.uint8], adaptive: bool
+) -> None:
+    found = []
+    for count in (0, 1, 3):
+        hills.score_ahead = count
+        found.append(generator(hills, points_per_side=8, points_per_batch=3, adaptive=adaptive).propose(photo))
+    assert len({one.clicks for one in found}) == 1
+    for one in found[1:]:
+        np.testing.assert_array_equal(found[0].crops[0].points, one.crops[0].points)
+        np.testing.assert_array_equal(found[0].crops[0].iou_predictions, one.crops[0].iou_predictions)
+
+
 def test_iterating_yields_each_crop_before_the_next_is_clicked(hills: Any, photo: NDArray[np.uint8]) -> None:
     own = generator(hills, points_per_side=4, crop_n_layers=1)
     masks = own.iterate(photo, Thresholds(stability_score_thresh=0.5))

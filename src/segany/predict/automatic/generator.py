@@ -1,8 +1,9 @@
 """AutomaticMaskGenerator: clicks everywhere, and remembers what came back."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,11 @@ from segany.errors import ConfigError
 from segany.geometry import Frame, Size, crop_boxes, grid_in_box
 from segany.masks import LogitWindow
 from segany.model.preprocess import resize_image
+from segany.predict.automatic._ahead import ahead
 from segany.predict.automatic._clicks import Answer, Clock, Kept, Progress, spread_order
 from segany.predict.automatic._contenders import Contenders
 from segany.predict.automatic._measure import measure
-from segany.predict.automatic._sampled import DrawnLater, sample_bounds
+from segany.predict.automatic._sampled import DrawnLater, SampleBounds, sample_bounds
 from segany.predict.automatic.adaptive import ROUNDS, clicks_of_round
 from segany.predict.automatic.crop import CropProposals
 from segany.predict.automatic.proposals import Proposals
@@ -120,6 +122,26 @@ class AutomaticMaskGenerator:
         return replace(self._grid, floor=min(self._grid.floor, thresholds.pred_iou_thresh))
 
 
+class _Look(NamedTuple):
+    """Some clicks, scored.
+
+    Attributes:
+        members: [P] int64, numbers of the clicks.
+        scored: What the backend made of them.
+        wanted: [K, 2] int64, (place in `members`, mask) of the masks above the floor.
+        found: [K] float32, their predicted IoU.
+        samples: [K, h, w] float32, every fourth logit of every fourth row, where a sample is cheap.
+        bounds: What follows from the samples.
+    """
+
+    members: NDArray[np.int64]
+    scored: Scored
+    wanted: NDArray[np.int64]
+    found: NDArray[np.float32]
+    samples: NDArray[np.float32] | None
+    bounds: SampleBounds | None
+
+
 class _Run:
     """One image on its way through the generator."""
 
@@ -214,13 +236,15 @@ class _Run:
     ) -> None:
         """Make some clicks, until time is over."""
         size = min(self._grid.points_per_batch, self._backend.score_batch)
-        for start in range(0, len(order), size):
-            if self._clock.is_over:
-                return
-            members = order[start : start + size]
-            for answer in self._ask(features, frame, clicks, members, contenders):
-                kept.add(answer)
-            self._clock.tick(len(members))
+        groups = (order[start : start + size] for start in range(0, len(order), size))
+        looks = ahead(lambda members: self._look(features, frame, clicks, members), groups, self._backend.score_ahead)
+        with closing(looks):
+            for look in looks:
+                for answer in self._answers(look, frame, contenders):
+                    kept.add(answer)
+                self._clock.tick(len(look.members))
+                if self._clock.is_over:
+                    return
 
     def _embed(self, box: tuple[int, int, int, int], layer: int) -> tuple[Features, Frame]:
         if layer == 0:
@@ -230,34 +254,31 @@ class _Run:
         resized, frame = resize_image(self._image.pixels[y0:y1, x0:x1], self._backend.config.preprocess)
         return self._backend.encode([np.ascontiguousarray(resized)])[0], frame
 
-    def _ask(
-        self,
-        features: Features,
-        frame: Frame,
-        clicks: NDArray[np.float64],
-        members: NDArray[np.int64],
-        contenders: Contenders,
-    ) -> Iterator[Answer]:
-        """Masks above the floor for some clicks; those below it are never computed."""
+    def _look(
+        self, features: Features, frame: Frame, clicks: NDArray[np.float64], members: NDArray[np.int64]
+    ) -> "_Look":
+        """Score some clicks, and sample those of their masks that lie above the floor."""
         scored = self._score(features, frame, clicks[members])
         wanted = scored.iou_predictions[:, 1:]
         passing = wanted > self._grid.floor if self._grid.floor > 0 else np.ones_like(wanted, dtype=np.bool_)
         prompt, level = np.nonzero(passing)
-        if len(prompt) == 0:
-            return
         index = np.stack([prompt, level + 1], axis=1)
-        found = np.asarray(wanted[prompt, level])
-        to_draw = np.arange(len(index))
-        samples = self._backend.sample(scored, index)
-        if samples is not None:
-            bounds = sample_bounds(samples, frame, self._grid.stability_score_offset)
+        samples = self._backend.sample(scored, index) if len(index) else None
+        bounds = None if samples is None else sample_bounds(samples, frame, self._grid.stability_score_offset)
+        return _Look(members, scored, index, np.asarray(wanted[prompt, level]), samples, bounds)
+
+    def _answers(self, look: "_Look", frame: Frame, contenders: Contenders) -> Iterator[Answer]:
+        """The masks of some clicks; which of them to draw is decided in the order of the clicks."""
+        to_draw = np.arange(len(look.wanted))
+        if look.samples is not None and look.bounds is not None:
+            samples, bounds = look.samples, look.bounds
             side = Size(*samples.shape[1:])
-            chosen = contenders.choose(found, bounds)
+            chosen = contenders.choose(look.found, bounds)
             for row in np.flatnonzero(~chosen).tolist():
                 yield Answer(
-                    click=int(members[prompt[row]]),
-                    level=int(level[row]) + 1,
-                    iou_prediction=float(found[row]),
+                    click=int(look.members[look.wanted[row, 0]]),
+                    level=int(look.wanted[row, 1]),
+                    iou_prediction=float(look.found[row]),
                     stability=float(bounds.stability[row]),
                     inner=_box(bounds.inner[row]),
                     outer=_box(bounds.outer[row]),
@@ -266,14 +287,14 @@ class _Run:
                     is_drawn=False,
                 )
             to_draw = np.flatnonzero(chosen)
-        for row, window in zip(to_draw.tolist(), self._draw(scored, index[to_draw], frame), strict=True):
+        for row, window in zip(to_draw.tolist(), self._draw(look.scored, look.wanted[to_draw], frame), strict=True):
             measured = measure(window, frame, self._grid.stability_score_offset)
             if measured.is_empty:
                 continue
             answer = Answer(
-                click=int(members[prompt[row]]),
-                level=int(level[row]) + 1,
-                iou_prediction=float(found[row]),
+                click=int(look.members[look.wanted[row, 0]]),
+                level=int(look.wanted[row, 1]),
+                iou_prediction=float(look.found[row]),
                 stability=measured.stability,
                 inner=measured.inner,
                 outer=measured.outer,

@@ -38,7 +38,7 @@ _PLACED = (
 # Prompts whose tokens are computed together.
 _TOGETHER = 16
 # States that are kept for later prompts instead of being given back: 4 MB each.
-_SPARE = 16
+_SPARE = 24
 
 Arrays = Mapping[str, NDArray[Any]]
 

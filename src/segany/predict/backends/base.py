@@ -43,6 +43,8 @@ class Backend(Protocol):
         model_digest: Digest of the model's parameters.
         encode_batch: How many images `encode` should get at once.
         score_batch: How many prompts `score` should get at once.
+        score_ahead: How many further calls of `score` and `sample` may run beside the one whose masks are being drawn;
+            0 where that would not use the device better.
     """
 
     key: str
@@ -50,6 +52,7 @@ class Backend(Protocol):
     model_digest: str
     encode_batch: int
     score_batch: int
+    score_ahead: int
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
         """Run the image encoder.

@@ -42,6 +42,7 @@ class FakeBackend:
         self.model_digest = "0" * 64
         self.encode_batch = 4
         self.score_batch = 64
+        self.score_ahead = 0
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
         """See `Backend.encode`."""

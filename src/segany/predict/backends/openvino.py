@@ -64,6 +64,8 @@ class OpenVINOFeatures:
         self.embedding = embedding
         self._prepare = prepare
         self._place = place
+        self._making = threading.Lock()
+        self._placed: Mapping[str, Any] | None = None
 
     @cached_property
     def cells(self) -> NDArray[np.float32]:
@@ -75,10 +77,13 @@ class OpenVINOFeatures:
         """By name, the tensors of `SharedProjections`; under two threads they may be made twice, to the same end."""
         return cast(Mapping[str, Any], self._prepare(self.embedding))
 
-    @cached_property
+    @property
     def placed(self) -> Mapping[str, Any]:
-        """The same for the kernels: `Placed`, by name."""
-        return cast(Mapping[str, Any], self._place(self.embedding))
+        """The same for the kernels: `Placed`, by name; whoever asks first makes it, others wait."""
+        with self._making:
+            if self._placed is None:
+                self._placed = self._place(self.embedding)
+            return self._placed
 
     def to_numpy(self) -> Mapping[str, NDArray[Any]]:
         """The embedding; the rest follows from it."""
@@ -160,6 +165,8 @@ class OpenVINOBackend:
         if self._decoder_precision == "bf16" and fits(self.config) and are_supported():
             kernels = load_kernels(folder)
             self._tiled = TiledDecoder(self._graph, kernels, self.config.embedding_side**2, self._threads)
+        # Two: while one group's masks are drawn and measured in Python, no thread waits for work.
+        self.score_ahead = 2 if self._tiled is not None else 0
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
         """See `Backend.encode`."""
