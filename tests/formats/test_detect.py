@@ -1,6 +1,7 @@
 """Which format a folder has, on small ones and on real data."""
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,14 @@ def test_what_is_nothing_is_refused_with_what_was_wanted(tmp_path: Path, save: S
         detect(tmp_path)
     with pytest.raises(RecordError, match=r"a\.jpg is no file of annotations that segany reads; name its folder"):
         detect(tmp_path / "images" / "a.jpg")
+
+
+def test_zip_files_are_not_opened(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.writestr("../../evil.json", "{}")
+    with pytest.raises(RecordError, match=r"set\.zip is packed; .* unpack it, name its folder\.$"):
+        detect(tmp_path / "set.zip")
+    assert [path.name for path in tmp_path.iterdir()] == ["set.zip"]
 
 
 # Folder: format, images, objects, images with a region to ignore or a crowd.

@@ -31,10 +31,12 @@ def read_json(path: str | os.PathLike[str], max_bytes: int = MAX_FILE_BYTES, *, 
     """
     try:
         with Path(path).open("rb") as file:
-            content = file.read(max_bytes + 1)
+            # A pipe has no size to tell, so what comes is counted, too.
+            too_large = os.fstat(file.fileno()).st_size > max_bytes
+            content = b"" if too_large else file.read(max_bytes + 1)
     except OSError as error:
         raise FlawError("unreadable", f"cannot read {path}: {error.strerror or error}.") from error
-    if len(content) > max_bytes:
+    if too_large or len(content) > max_bytes:
         raise FlawError(
             "refused", f"{path} is larger than {max_bytes} bytes, the most that is read as one record; split it."
         )

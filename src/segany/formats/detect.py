@@ -29,6 +29,7 @@ __all__ = ["detect", "open_dataset"]
 _HEAD_BYTES = 2**16
 _SMALL_BYTES = 2**26
 _SAMPLED = 8
+_PACKED = (".zip", ".7z", ".rar")
 _YAML = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 # Names that tools give to a set's one instances file.
 _INSTANCES = ("instances.json", "_annotations.coco.json", "annotations.json", "coco.json", "annotations/instances.json")
@@ -110,6 +111,10 @@ def _of_file(path: Path, log: ProblemLog) -> Reader:
         return Sa1bShards([path], log)
     if path.suffix.lower() in (".yaml", ".yml"):
         return _of_yaml(path, log)
+    if path.suffix.lower() in _PACKED:
+        raise RecordError(
+            f"{path} is packed; of archives, only tar files of SA-1B are read: unpack it, name its folder."
+        )
     if path.suffix.lower() != ".json":
         raise RecordError(
             f"{path} is no file of annotations that segany reads; name its folder, which holds {_WANTED}."
