@@ -1,18 +1,23 @@
 """Tables are made and upgraded once, however many processes open the store; newer ones are refused."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 import segany.store
 from segany.errors import StoreError
 from segany.store import Store, create_store
+from segany.store.collection import put_value
+from segany.store.database import Database, Location
 from segany.store.models import Base
 from segany.store.upgrade import NEWEST
 
@@ -60,6 +65,36 @@ def test_processes_that_make_it_at_once(empty_location: str, tmp_path: Path, ope
     store = open_at(empty_location)
     assert len(store.id) == 32
     assert not store.check().findings
+
+
+def make_old(location: str, images: Path) -> None:
+    """A store as the first version made it."""
+    place = Location.of(location)
+    if place.folder is not None:
+        place.folder.mkdir()
+    database = Database(place)
+    config = Config()
+    config.set_main_option("script_location", str(Path(segany.store.__file__).parent / "migrations"))
+    with database.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    with database.write() as writing:
+        put_value(writing, "images", json.dumps(str(images)), is_there=False)
+    database.close()
+
+
+def test_processes_that_upgrade_it_at_once(empty_location: str, tmp_path: Path, open_at: Any) -> None:
+    make_old(empty_location, tmp_path / "images")
+    code = "import sys; from segany.store import Store; Store(sys.argv[1], steps={}).events.add('x', actor=sys.argv[2])"
+    commands = [[sys.executable, "-c", code, empty_location, str(number)] for number in range(4)]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, errors
+    store = open_at(empty_location)
+    assert sorted(event.actor for event in store.events.list()) == ["0", "1", "2", "3"]
+    with store._database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert (context.get_current_revision(), compare_metadata(context, Base.metadata)) == (NEWEST, [])
 
 
 def test_making_it_again_changes_nothing(empty_location: str, tmp_path: Path, open_at: Any) -> None:
