@@ -21,8 +21,10 @@ from segany.cli import (
     quantize,
     samples,
     segment,
+    serve,
     store,
     train,
+    users,
     weights,
 )
 from segany.errors import SeganyError
@@ -54,6 +56,8 @@ app.command("doctor")(doctor.command)
 app.add_typer(weights.app, name="weights")
 app.add_typer(cache.app, name="cache")
 app.add_typer(store.app, name="store")
+app.command("serve")(serve.command)
+app.add_typer(users.app, name="users")
 app.add_typer(data.app, name="data")
 app.command("samples")(samples.command)
 

@@ -1,0 +1,81 @@
+"""WorkPool: threads for blocking work, with a bounded queue in front; the event loop itself never waits."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from segany.errors import BusyError
+
+__all__ = ["WorkPool"]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+# Share of the newest piece of work in the average time.
+_NEWEST = 0.1
+_LONGEST_WAIT = 60.0
+
+
+class WorkPool:
+    """A number of threads and a number of places to wait for them; whoever finds no place is sent away.
+
+    Used from one event loop.
+
+    Attributes:
+        name: For people and metrics.
+    """
+
+    def __init__(self, name: str, threads: int, max_waiting: int) -> None:
+        """Start no thread yet.
+
+        Args:
+            name: For people and metrics.
+            threads: Pieces of work at once.
+            max_waiting: Pieces of work that may wait.
+        """
+        self.name = name
+        self._threads, self._places = threads, threads + max_waiting
+        self._inside = 0
+        self._seconds = 0.0
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"segany-{name}")
+
+    @property
+    def waiting(self) -> int:
+        """Pieces of work that wait for a thread."""
+        return max(0, self._inside - self._threads)
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds until about half of what waits is done."""
+        return min(max(1.0, self._inside * self._seconds / self._threads / 2), _LONGEST_WAIT)
+
+    async def run(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Do it in a thread.
+
+        Raises:
+            BusyError: There is no place to wait.
+        """
+        if self._inside >= self._places:
+            raise BusyError(f"too much is waiting for {self.name}; try again later.", self.retry_after)
+        self._inside += 1
+
+        def timed() -> _T:
+            begin = time.perf_counter()
+            try:
+                return work(*args, **kwargs)
+            finally:
+                taken = time.perf_counter() - begin
+                self._seconds += _NEWEST * (taken - self._seconds)
+
+        future = asyncio.get_running_loop().run_in_executor(self._pool, timed)
+        # Not in a `finally` round the await: whoever asked may go away, and the thread is busy nevertheless.
+        future.add_done_callback(self._leave)
+        return await future
+
+    def close(self) -> None:
+        """Finish what runs; what waits is not begun."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _leave(self, _: object) -> None:
+        self._inside -= 1

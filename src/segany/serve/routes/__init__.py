@@ -1,0 +1,30 @@
+"""The routes, by what they are about."""
+
+from segany.serve.routes import (
+    accounts,
+    collection,
+    embeddings,
+    everything,
+    exports,
+    health,
+    images,
+    jobs,
+    prompts,
+    records,
+)
+
+__all__ = ["ROUTERS"]
+
+ROUTERS = (
+    accounts.router,
+    records.router,
+    images.router,
+    embeddings.router,
+    prompts.router,
+    everything.router,
+    collection.router,
+    jobs.router,
+    exports.router,
+    health.router,
+)
+"""In the order in which the schema lists them."""

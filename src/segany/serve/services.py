@@ -1,0 +1,198 @@
+"""Services: what the routes of one server share. Of its own it keeps nothing but caches."""
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from dataclasses import dataclass
+
+from segany.errors import BusyError, SeganyError
+from segany.predict import EmbeddingCache, Predictor
+from segany.predict.choose import MaskChooser
+from segany.serve._accounts import Accounts
+from segany.serve._answers import Answers
+from segany.serve._embeddings import Embedder
+from segany.serve._everything import Runs
+from segany.serve._exports import EXPORT, Exports, ServerStopsError
+from segany.serve._images import Images, Recent
+from segany.serve._metrics import Metrics
+from segany.serve._pictures import Picture
+from segany.serve._pools import WorkPool
+from segany.serve.settings import ServeSettings
+from segany.settings import Settings
+from segany.store import JobRunner, Store
+
+__all__ = ["CHOOSER", "ModelServices", "Services"]
+
+_log = logging.getLogger("segany.serve")
+
+CHOOSER = "engine.chooser"
+_CHOOSER_SECONDS = 2.0
+_STORE_THREADS = 8
+_IDLE_SECONDS = 0.5
+_THUMBNAILS = 2000
+
+
+@dataclass(frozen=True)
+class ModelServices:
+    """What needs the model.
+
+    Attributes:
+        predictor: The model.
+        embedder: Embeddings, once for each image.
+        answers: Prompts.
+        runs: Everything.
+    """
+
+    predictor: Predictor
+    embedder: Embedder
+    answers: Answers
+    runs: Runs
+
+
+class Services:
+    """What the routes share.
+
+    Attributes:
+        settings: Of the server.
+        store: Whose content is served.
+        accounts: Who asks.
+        metrics: What Prometheus reads.
+        exports: Files of exports.
+        images: What prompts need to know of records.
+        thumbnails: Made lately, by digest and side.
+        reading: Threads for the store and files.
+        predicting: Threads for prompts.
+        encoding: The thread that embeds images.
+        stopping: Set when the server begins to stop.
+    """
+
+    def __init__(self, store: Store, settings: ServeSettings, *, predictor: Predictor | None = None) -> None:
+        """Set up; nothing runs before `start`.
+
+        Args:
+            store: An open store; closed by whoever opened it.
+            settings: Of the server.
+            predictor: Use this one instead of loading the settings' model.
+
+        Raises:
+            ConfigError: Others than this machine could ask, and there are no users.
+        """
+        cores = Settings.from_environment().threads or os.cpu_count() or 1
+        self.settings, self.store = settings, store
+        self.metrics = Metrics()
+        self.stopping = threading.Event()
+        self.reading = WorkPool("the store", _STORE_THREADS, 4 * settings.max_waiting)
+        self.predicting = WorkPool("prompts", cores, settings.max_waiting)
+        self.encoding = WorkPool("embeddings", 1, settings.max_waiting_images)
+        self.generating = WorkPool("everything", 1, settings.max_waiting_images)
+        self._hashing = WorkPool("sign-ins", 1, 16)
+        self.pools = (self.reading, self.predicting, self.encoding, self.generating, self._hashing)
+        self.accounts = Accounts(store, settings, self.reading, self._hashing)
+        folder = Settings.from_environment().home / "exports" / store.id
+        self.exports = Exports(store, folder, self.stopping)
+        self.images = Images(store, self.reading)
+        self.thumbnails: Recent[tuple[str, int], Picture] = Recent(_THUMBNAILS)
+        self._given = predictor
+        self._model: ModelServices | None = None
+        self._loading: asyncio.Task[None] | None = None
+        self._failed: str | None = None
+        self._runner = threading.Thread(target=self._run_jobs, name="segany-jobs", daemon=True)
+        self._chooser: tuple[float, MaskChooser | None] = (-_CHOOSER_SECONDS, None)
+
+    async def start(self) -> None:
+        """Load the model, beside the first requests; begin with jobs."""
+        self._loading = asyncio.create_task(self._load())
+        self._runner.start()
+
+    async def stop(self) -> None:
+        """Finish what runs, give jobs back."""
+        self.stopping.set()
+        if self._loading is not None:
+            await self._loading
+        if self._model is not None:
+            await self._model.runs.close()
+            await self._model.embedder.close()
+        await asyncio.to_thread(self._runner.join, self.settings.shutdown_seconds)
+        for pool in self.pools:
+            await asyncio.to_thread(pool.close)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the model can be asked."""
+        return self._model is not None
+
+    def model(self) -> ModelServices:
+        """What needs the model.
+
+        Raises:
+            SeganyError: It could not be loaded.
+            BusyError: It is being loaded.
+        """
+        if self._model is not None:
+            return self._model
+        if self._failed is not None:
+            raise SeganyError(self._failed)
+        raise BusyError("the model is being loaded.", 1.0)
+
+    async def loaded(self) -> None:
+        """Wait until the model is loaded, or failed to."""
+        if self._loading is not None:
+            await asyncio.shield(self._loading)
+
+    async def chooser(self) -> MaskChooser | None:
+        """What ranks the masks of a lone click: the store's, or a new one."""
+        read_at, chooser = self._chooser
+        if time.monotonic() - read_at < _CHOOSER_SECONDS:
+            return chooser
+        # Before it is read, so that requests meanwhile do not all read it.
+        self._chooser = (time.monotonic(), chooser)
+        kept = await self.reading.run(self.store.collection.value, CHOOSER)
+        chooser = MaskChooser() if kept is None else MaskChooser.from_dict(kept)
+        self._chooser = (time.monotonic(), chooser)
+        return chooser
+
+    async def _load(self) -> None:
+        try:
+            predictor = await asyncio.to_thread(self._predictor) if self._given is None else self._given
+        except SeganyError as error:
+            _log.error("the model cannot be loaded: %s", error)
+            self._failed = f"the model cannot be loaded: {error}"
+            return
+        embedder = Embedder(
+            self.store,
+            predictor,
+            None if self._given is not None else EmbeddingCache.default(),
+            encoding=self.encoding,
+            reading=self.reading,
+            hot_images=self.settings.hot_images,
+            max_pixels=self.settings.max_pixels,
+            metrics=self.metrics,
+        )
+        answers = Answers(predictor, self.settings.logits_bytes)
+        runs = Runs(self.store, predictor, embedder, self.generating)
+        self._model = ModelServices(predictor, embedder, answers, runs)
+
+    def _predictor(self) -> Predictor:
+        settings = self.settings
+        cache = EmbeddingCache.default()
+        return Predictor(
+            settings.model,
+            device=settings.device,
+            precision=settings.precision,
+            runtime=settings.runtime,
+            cache=cache,
+        )
+
+    def _run_jobs(self) -> None:
+        runner = JobRunner(self.store.jobs, {EXPORT: self.exports.run})
+        while not self.stopping.is_set():
+            try:
+                runner.run(self.stopping, idle_seconds=_IDLE_SECONDS)
+            except ServerStopsError:
+                return
+            except SeganyError as error:
+                # The database may answer again.
+                _log.error("jobs wait: %s", error)
+                self.stopping.wait(5.0)
