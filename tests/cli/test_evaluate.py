@@ -122,7 +122,7 @@ def test_problems_are_told_and_strict_stops(data: Path, tmp_path: Path, capsys: 
     (data / "images" / "1.png").unlink()
     words = ("clicks", "--data", f"mine={data}", "--out", tmp_path / "out")
     assert evaluate(*words) == 0
-    assert "mine: 1 problems in the data, the first:" in capsys.readouterr().err
+    assert "mine: 1 problem in the data: " in capsys.readouterr().err
     assert evaluate(*words, "--strict") == 1
     assert "1.png" in capsys.readouterr().err
 

@@ -44,9 +44,9 @@ EMPTY = RLE.from_counts(Size(40, 60), [2400]).to_coco()
 SMALL = RLE.from_counts(Size(2, 2), [1, 3]).to_coco()
 BAD = [
     (annotation(2, segmentation=SMALL), "wrong_size", "annotation 1 (id 2)", "its mask is 2x2"),
-    (annotation(1), "duplicate_id", "annotation 1", "the id 1 is there twice."),
+    (annotation(1), "duplicate_id", "annotation 1 (id 1)", "the id 1 is there twice."),
     (annotation(2, segmentation=[[1, 2, float("nan"), 4, 5, 6]]), "not_a_number", "annotation 1 (id 2)",
-     "segmentation must be a list of finite numbers, got list."),
+     "segmentation must be a list of finite numbers, got list that holds NaN or infinity."),
     (annotation(2, area=float("inf")), "not_a_number", "annotation 1 (id 2)", "area must be a finite number, got inf."),
     (annotation(2, segmentation=[]), "empty_mask", "annotation 1 (id 2)", "segmentation is an empty list"),
     (annotation(2, segmentation=[[1, 2, 3]]), "invalid", "annotation 1 (id 2)", "segmentation must be rings"),
@@ -82,7 +82,7 @@ def test_a_bad_image_is_left_out_and_told(tmp_path: Path) -> None:
     records, problems = read(written(tmp_path, [annotation(1, image=2), annotation(2, image="ü")], images))
     assert [(record.image.image_id, len(record.annotations)) for record in records] == [(2, 1), ("ü", 1)]
     assert [problem.kind for problem in problems] == ["duplicate_id", "invalid", "invalid", "invalid"]
-    assert [problem.key for problem in problems] == ["image 2", "image 4", "image 0 (id 1)", "image 3 (id 3)"]
+    assert [problem.key for problem in problems] == ["image 2 (id 2)", "image 4", "image 0 (id 1)", "image 3 (id 3)"]
 
 
 def test_a_file_that_ends_too_early_gives_what_it_has(tmp_path: Path) -> None:

@@ -28,9 +28,15 @@ def test_a_watched_block_ends_and_its_error_is_kept_without_saying_the_place_twi
         raise FlawError("not_a_number", "a.json: line 2: wanted a number.")
     with log.watch("a.json", kind="unreadable"):
         raise MaskError("it is no mask.")
+    with log.watch("a.json", "line 3"):
+        raise RecordError("a.json: line 3 (id 7): it is odd: x.")
+    with log.watch("a.json", "line 3"):
+        raise RecordError("a.json: line 30 (id 7): it is odd.")
     assert log.kept == (
         Problem("not_a_number", "a.json", "line 2", "wanted a number."),
         Problem("unreadable", "a.json", "", "it is no mask."),
+        Problem("invalid", "a.json", "line 3 (id 7)", "it is odd: x."),
+        Problem("invalid", "a.json", "line 3", "line 30 (id 7): it is odd."),
     )
     with pytest.raises(ZeroDivisionError), log.watch("a.json"):
         raise ZeroDivisionError

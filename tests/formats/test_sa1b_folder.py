@@ -96,7 +96,7 @@ def test_problems_of_records_and_of_masks(tmp_path: Path, rectangle: Rectangle) 
         ("duplicate_id", "bad.json", "annotation 3"),
         ("empty_mask", "bad.json", "bad.jpg, annotation 1"),
         ("missing_image", "away.json", "away.jpg"),
-        ("not_a_number", "bad.json", "annotation 2"),
+        ("not_a_number", "bad.json", "annotation 2 (id 2)"),
         ("refused", "hostile.json", "../../etc/passwd"),
         ("unreadable", "cut.jpg", ""),
         ("wrong_size", "bad.json", "annotation 4"),

@@ -41,7 +41,7 @@ def command(
     GrabCut, Otsu's threshold with watershed, RITM and the default model are measured, and any model that is named.
     """
     from segany.cli._progress import download_bar
-    from segany.cli.evaluate import MeasuringBar, print_table
+    from segany.cli.evaluate import MeasuringBar, count_problems, print_table
     from segany.errors import ConfigError, WeightsError
     from segany.evaluate.advice_report import advice_document, advice_sentences, write_advice
     from segany.evaluate.advise import TASKS, advise
@@ -81,7 +81,7 @@ def command(
     for sentence in advice_sentences(advice):
         print(sentence)
     if advice.problems:
-        print(f"{len(advice.problems)} problems in the data, the first: {advice.problems[0]}", file=sys.stderr)
+        print(count_problems(advice.problems), file=sys.stderr)
     if out is not None:
         print(f"look at {out / 'advice.md'}")
     return 0

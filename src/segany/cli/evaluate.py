@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from segany.evaluate.compare import Comparison
     from segany.evaluate.run import Evaluation, Progress
 
-__all__ = ["MeasuringBar", "compare", "evaluate", "print_table"]
+__all__ = ["MeasuringBar", "compare", "count_problems", "evaluate", "print_table"]
 
 _FILE_WIDTH = 1000
 
@@ -213,9 +213,14 @@ def print_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) 
 def _print_problems(evaluation: "Evaluation") -> None:
     for one in evaluation.sets:
         if one.problems:
-            print(
-                f"{one.name}: {len(one.problems)} problems in the data, the first: {one.problems[0]}", file=sys.stderr
-            )
+            print(f"{one.name}: {count_problems(one.problems)}", file=sys.stderr)
+
+
+def count_problems(problems: Sequence[str]) -> str:
+    """How many problems data have, and the first of them."""
+    if len(problems) == 1:
+        return f"1 problem in the data: {problems[0]}"
+    return f"{len(problems)} problems in the data, the first: {problems[0]}"
 
 
 def _comparison_document(comparison: "Comparison") -> dict[str, Any]:

@@ -156,7 +156,8 @@ class Fields:
         converted = convert(value)
         if converted is None:
             kind: ProblemKind = "not_a_number" if _holds_nan(value) else "invalid"
-            raise FlawError(kind, f"{self.where}: {key} must be {wanted}, got {_shown(value)}.")
+            holding = " that holds NaN or infinity" if kind == "not_a_number" and isinstance(value, list) else ""
+            raise FlawError(kind, f"{self.where}: {key} must be {wanted}, got {_shown(value)}{holding}.")
         return converted
 
 

@@ -113,8 +113,14 @@ class ProblemLog:
         except InputError as error:
             if self.strict and isinstance(error, RecordError):
                 raise
-            what = str(error).removeprefix(f"{file}: ").removeprefix(f"{key}: ")
-            problem = Problem(error.kind if isinstance(error, FlawError) else kind, file, key, what)
+            place, what = _place(key, str(error).removeprefix(f"{file}: "))
+            problem = Problem(error.kind if isinstance(error, FlawError) else kind, file, place, what)
             if self.strict:
                 raise FlawError(problem.kind, str(problem)) from error
             self.add(problem)
+
+
+def _place(key: str, message: str) -> tuple[str, str]:
+    """The place and what is wrong there, of a message that may name the place too, and more exactly."""
+    head, colon, rest = message.partition(": ")
+    return (head, rest) if colon and (head == key or (key and head.startswith(f"{key} ("))) else (key, message)

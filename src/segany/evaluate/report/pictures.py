@@ -84,7 +84,7 @@ def draw_plot(plot: Plot) -> bytes:
             axes.legend(fontsize=7)
         buffer = io.BytesIO()
         # Without the date, so that the same figures give the same file.
-        figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+        figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
     return buffer.getvalue()
 
 
