@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from segany.errors import MaskError
 from segany.geometry import Frame
 from segany.masks.rle import RLE
-from segany.masks.upscale import upscale_logits, upscale_strips
+from segany.masks.upscale import LogitWindow, upscale_logits, upscale_strips
 
 __all__ = ["Prediction"]
 
@@ -66,28 +66,35 @@ class Prediction:
 
     def mask(self, index: int) -> NDArray[np.bool_]:
         """[H, W] bool: one candidate at original pixels."""
-        mask = np.empty(self.frame.original, dtype=np.bool_)
+        mask = np.zeros(self.frame.original, dtype=np.bool_)
         self._draw(index, mask)
         return mask
 
     def masks(self) -> NDArray[np.bool_]:
         """[M, H, W] bool: all candidates at original pixels."""
-        masks = np.empty((len(self), *self.frame.original), dtype=np.bool_)
+        masks = np.zeros((len(self), *self.frame.original), dtype=np.bool_)
         for index, mask in enumerate(masks):
             self._draw(index, mask)
         return masks
 
     def _draw(self, index: int, mask: NDArray[np.bool_]) -> None:
-        left = 0
-        for strip in upscale_strips(self.low_res_logits[index], self.frame):
+        window = self._window(index)
+        left, top, _, bottom = window.box
+        for strip in window.strips(self.frame):
             right = left + strip.shape[1]
-            np.greater(strip, MASK_THRESHOLD, out=mask[:, left:right])
+            np.greater(strip, MASK_THRESHOLD, out=mask[top:bottom, left:right])
             left = right
 
     def rle(self, index: int) -> RLE:
         """One candidate at original pixels; made in vertical strips, so a huge image needs little memory."""
-        strips = (strip > MASK_THRESHOLD for strip in upscale_strips(self.low_res_logits[index], self.frame))
-        return RLE.from_column_strips(self.frame.original, strips)
+        window = self._window(index)
+        strips = (strip > MASK_THRESHOLD for strip in window.strips(self.frame))
+        return RLE.from_column_strips(self.frame.original, strips, window.box)
+
+    def _window(self, index: int) -> LogitWindow:
+        """What its mask is made from: a pixel mixes cells, and where none is above the threshold, neither is it."""
+        logits = np.asarray(self.low_res_logits[index], dtype=np.float32)
+        return LogitWindow.cut(logits, self.frame, MASK_THRESHOLD)
 
     def rles(self) -> tuple[RLE, ...]:
         """All candidates at original pixels, in the model's order."""

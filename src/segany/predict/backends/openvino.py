@@ -42,6 +42,8 @@ _HALF = (
 _DRAWN_FROM = "upscaled"
 _SCORE_BATCH = 32
 _USUAL_TOKENS = 7
+# A click by itself: half the wait, with two threads.
+_ALONE = "_alone"
 _STAGES = ("begin", "follow", "proceed", "finish")
 # From so many prompts of one kind on, kernels are quicker than graphs.
 _MANY = 8
@@ -111,7 +113,8 @@ class _Tiled(NamedTuple):
 class OpenVINOBackend:
     """Runs a converted `Sam`. See `Backend` for the methods.
 
-    Each prompt runs on one thread, as many prompts at once as there are threads; an image runs on all of them.
+    Of several prompts each runs on one thread, as many at once as there are threads; one alone runs on all of them, as
+    does an image.
     """
 
     def __init__(
@@ -191,10 +194,10 @@ class OpenVINOBackend:
             if group.mask_logits is None:
                 shared = [tensor for name, tensor in own.shared.items() if name != _DRAWN_FROM]
                 name = "score_usual" if tokens.shape[1] == _USUAL_TOKENS else "score"
-                outputs = self._graph(name).run_many([row, *shared] for row in rows)
+                outputs = self._graph(name, len(rows)).run_many([row, *shared] for row in rows)
             else:
                 masks = group.mask_logits
-                outputs = self._graph("score_dense").run_many(
+                outputs = self._graph("score_dense", len(rows)).run_many(
                     [own.cells, masks[number : number + 1], row] for number, row in enumerate(rows)
                 )
             for prompt, (iou_predictions, hyper, *rest) in zip(group.indices, outputs, strict=True):
@@ -217,7 +220,7 @@ class OpenVINOBackend:
             if not prompts:
                 continue
             places = [np.flatnonzero(index[:, 0] == prompt) for prompt in prompts]
-            drawn = self._graph(graph).run_many(
+            drawn = self._graph(graph, len(prompts)).run_many(
                 [*one.before, np.ascontiguousarray(one.hyper[:, index[place, 1]]), *one.after]
                 for one, place in ((scored.state[prompt], place) for prompt, place in zip(prompts, places, strict=True))
             )
@@ -258,8 +261,9 @@ class OpenVINOBackend:
         outputs = self._graph("prepare").run(embedding)
         return dict(zip((*_HALF, _DRAWN_FROM, "norms"), outputs, strict=True))
 
-    def _graph(self, name: str) -> CompiledGraph:
-        """A graph, compiled when it is first needed."""
+    def _graph(self, name: str, inputs: int = 0) -> CompiledGraph:
+        """A graph, compiled when it is first needed; for one input all threads work on it, for many each on its own."""
+        name += _ALONE if inputs == 1 else ""
         with self._compiling:
             if name not in self._compiled:
                 self._compiled[name] = self._compile(name)
@@ -271,6 +275,8 @@ class OpenVINOBackend:
         return self._graphs.read(name)
 
     def _compile(self, name: str) -> CompiledGraph:
+        many = 1 if name.endswith(_ALONE) else self._threads
+        name = name.removesuffix(_ALONE)
         graph = self._read(name.removesuffix("_usual"))
         if name.endswith("_usual"):
             # Most prompts have as many tokens; a graph whose sizes are known is a tenth faster.
@@ -280,9 +286,9 @@ class OpenVINOBackend:
         elif name in ("prompt", "prepare", "place"):
             precision, streams = "f32", 1
         elif name in _STAGES:
-            precision, streams = "f32", self._threads
+            precision, streams = "f32", many
         else:
-            precision, streams = self._decoder_precision, self._threads
+            precision, streams = self._decoder_precision, many
         half: tuple[str, ...] = ()
         if name in ("place", *_STAGES):
             half = HALF
