@@ -244,8 +244,8 @@ def reference_section(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         "mIoU after simulated clicks of MobileSAM's own code and of segany, with the same weights on the same objects; "
         "each side clicks where its own answer is wrong. At most 150 objects of each set, those that seed 0 draws. The "
         "difference is paired, object by object, and its interval is a bootstrap over images. In float32 it is at most "
-        f"{_furthest(rows, 'float32'):.3f} points (goal: 0.1), in the default precision {_furthest(rows, 'default'):.3f} "
-        "(goal: 0.3).",
+        f"{_furthest(rows, 'float32'):.3f} points (goal: 0.1), in the default precision "
+        f"{_furthest(rows, 'default'):.3f} (goal: 0.3).",
         "<!-- not run: it takes the reference's code, and a quarter of an hour -->\n```console\n"
         "$ python tools/compare_reference_clicks.py FOLDER_OF_THE_REFERENCE --limit 150 \\\n    "
         + " \\\n    ".join(f"--data {name}=$SEGANY_DATA/{name}" for name in dict.fromkeys(row["set"] for row in rows))
