@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segany.predict.cache import EmbeddingCache
 from segany.predict.image import Predictor
 from segany.schema import Image
 from segany.sources import open_image
@@ -63,8 +62,3 @@ class Embeddings:
         if len(self._held) > _HELD:
             self._held.popitem(last=False)
         return made
-
-
-def default_embeddings(model: str, views: int, seed: int) -> Embeddings:
-    """Of a model by name, in the cache that the command line shares."""
-    return Embeddings(Predictor(model, cache=EmbeddingCache.default()), views, seed)

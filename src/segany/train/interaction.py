@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from segany.model.mask_decoder import MASKS, MaskDecoder
@@ -178,7 +179,7 @@ class _Session:
     def __init__(
         self,
         targets: Targets,
-        boxed: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
+        boxed: NDArray[np.bool_],
         step: float,
         rng: np.random.Generator,
     ) -> None:
@@ -234,7 +235,7 @@ class _Session:
         either = ((self._drawn & self._valid) | self._truth).sum(axis=(1, 2))
         return torch.from_numpy(both / np.maximum(either, 1))
 
-    def _click(self, place: int, where: "np.ndarray[tuple[int, int], np.dtype[np.bool_]]", label: int | None) -> None:
+    def _click(self, place: int, where: NDArray[np.bool_], label: int | None) -> None:
         x, y = random_click(where, int(self._rng.integers(2**31)))
         if label is None:
             label = POSITIVE if self._truth[place][y, x] else NEGATIVE

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from segany.geometry import Frame, Size
 from segany.model.mask_decoder import MASKS, MaskDecoder
@@ -25,8 +25,8 @@ from segany.train.targets import on_grid
 __all__ = ["Teacher", "keep_losses"]
 
 _ALL = tuple(range(MASKS))
-# A score that is off by .1 changes which mask is chosen; a cell's probability that is off by .1 hardly the mask.
-_SCORE_WEIGHT = 5.0
+# A score that is off by .1 may change which mask is chosen, as a mask that is off by .1 does.
+_MASK_WEIGHT, _SCORE_WEIGHT = 1.0, 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,7 @@ def keep_losses(
     yield config.keep_weight * _difference(decode(model, embedding, second, (0,)), wanted, valid, config) / 2
 
 
-def _lone(cells: "np.ndarray[tuple[int, int], np.dtype[np.float64]]", device: torch.device) -> Prompts:
+def _lone(cells: NDArray[np.float64], device: torch.device) -> Prompts:
     coords = torch.zeros(len(cells), 2, 2)
     coords[:, 0] = torch.from_numpy(cells)
     labels = torch.tensor([POSITIVE, PADDING], dtype=torch.int32).expand(len(cells), 2)
@@ -98,7 +98,7 @@ def _lone(cells: "np.ndarray[tuple[int, int], np.dtype[np.float64]]", device: to
 def _corrected(
     first: Prompts,
     logits: Tensor,
-    cells: "np.ndarray[tuple[int, int], np.dtype[np.float64]]",
+    cells: NDArray[np.float64],
     rng: np.random.Generator,
     step: float,
 ) -> Prompts:
@@ -117,10 +117,13 @@ def _corrected(
 
 
 def _difference(answers: Answers, wanted: Answers, valid: Tensor, config: TrainConfig) -> Tensor:
-    """Divergence of the cells' probabilities, mean over valid cells, and of the scores."""
-    shares = wanted.logits.sigmoid()
-    crossed = F.binary_cross_entropy_with_logits(answers.logits, shares, reduction="none")
-    own = F.binary_cross_entropy_with_logits(wanted.logits, shares, reduction="none")
-    masks = ((crossed - own) * valid).sum() / (valid.sum() * answers.logits.shape[0] * answers.logits.shape[1])
-    scores = ((answers.scores - wanted.scores) ** 2).mean()
-    return config.focal_weight * masks + _SCORE_WEIGHT * config.score_weight * scores
+    """How far the soft masks are apart, 0 to 1 whatever their sizes, and the scores.
+
+    Dice with squares below (Milletari et al., arXiv 1606.04797) is 0 for equal soft masks, and bounded: a mask that is
+    quite another does not drown what else is learnt.
+    """
+    shares, truth = answers.logits.sigmoid() * valid, wanted.logits.sigmoid() * valid
+    both = (shares * truth).sum((-1, -2))
+    masks = 1 - (2 * both + 1) / (shares.square().sum((-1, -2)) + truth.square().sum((-1, -2)) + 1)
+    scores = (answers.scores - wanted.scores) ** 2
+    return _MASK_WEIGHT * masks.mean() + _SCORE_WEIGHT * config.score_weight * scores.mean()

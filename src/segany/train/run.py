@@ -3,8 +3,8 @@
 import json
 import platform
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,6 @@ from lightning_fabric import Fabric
 from segany.errors import ConfigError
 from segany.files import write_text
 from segany.model.checkpoint import model_digest, save_sam
-from segany.model.config import TinyViTConfig
 from segany.model.sam import Sam
 from segany.predict._checkpoints import locate
 from segany.predict.cache import EmbeddingCache
@@ -29,7 +28,8 @@ from segany.train.history import History, check_extras
 from segany.train.lora import merge_lora, save_lora
 from segany.train.plan import Plan, check_fits, make_plan
 from segany.train.strategies import choose_parameters
-from segany.train.tasks import Distilling, Interactive, Task
+from segany.train.student import calibrate, make_student
+from segany.train.tasks import Distilling, Interactive, Task, as_input
 from segany.train.trainer import Outcome, Progress, Trainer, TrainProgress
 from segany.train.validate import Validation
 
@@ -38,6 +38,7 @@ __all__ = ["ADAPTER", "MANIFEST", "MODEL", "TrainResult", "train"]
 MODEL = "model.safetensors"
 ADAPTER = "adapter.safetensors"
 MANIFEST = "manifest.json"
+_CALIBRATED_ON = 8
 _PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
@@ -79,7 +80,7 @@ def train(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
     planned: Callable[[Plan], None] | None = None,
-    cache: EmbeddingCache | None = None,
+    predictor: Predictor | None = None,
     unchecked: bool = False,
 ) -> TrainResult:
     """Tune a model, or go on with a run that was stopped.
@@ -96,7 +97,7 @@ def train(
         progress: Told where the run stands.
         cancelled: Asked after each step; True saves a checkpoint and stops.
         planned: Told what lies ahead, before it starts.
-        cache: Of embeddings; the one that the command line shares when left out.
+        predictor: Of `config.model`, to embed images; one with the cache that the command line shares when left out.
         unchecked: Start even if memory will not suffice.
 
     Raises:
@@ -108,7 +109,7 @@ def train(
     """
     check_extras()
     started = time.perf_counter()
-    job = _Job(config, tuple(data), Path(out), tuple(keep), cache, unchecked)
+    job = _Job(config, tuple(data), Path(out), tuple(keep), predictor, unchecked)
     fabric = _fabric(config)
     if config.devices == 1:
         return job.run(fabric, progress, cancelled, planned, started)
@@ -134,14 +135,20 @@ def _fabric(config: TrainConfig) -> Fabric:
     )
 
 
-@dataclass(frozen=True, eq=False)
 class _Job:
-    config: TrainConfig
-    data: tuple[TrainingData, ...]
-    out: Path
-    keep: tuple[Path, ...]
-    cache: EmbeddingCache | None
-    unchecked: bool
+    """One call of `train`. Not a dataclass: Fabric would take that apart on its way to other processes."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: tuple[TrainingData, ...],
+        out: Path,
+        keep: tuple[Path, ...],
+        predictor: Predictor | None,
+        unchecked: bool,
+    ) -> None:
+        self.config, self.data, self.out, self.keep = config, data, out, keep
+        self.predictor, self.unchecked = predictor, unchecked
 
     def run(
         self,
@@ -161,9 +168,11 @@ class _Job:
             return done
         original = locate(config.model).load()
         parent = model_digest(original)
-        predictor = Predictor(config.model, cache=self.cache or EmbeddingCache.default())
+        predictor = self.predictor or Predictor(config.model, cache=EmbeddingCache.default())
         embeddings = Embeddings(predictor, config.views, config.seed)
-        model = _student(original, config) if config.tune == "distil" else original
+        model = make_student(original, config) if config.tune == "distil" else original
+        if config.tune == "distil":
+            calibrate(model, _first_inputs(model, samples))
         learning = choose_parameters(model, config)
         model.to(fabric.device)
         untuned = {one.name: one.parameter.detach().cpu().clone() for one in learning}
@@ -294,16 +303,9 @@ class _Job:
         return TrainResult(model=self.out / MODEL, manifest=path, plot=plot, **result)
 
 
-def _student(original: Sam, config: TrainConfig) -> Sam:
-    """A model with a small encoder of random parameters and the original's decoder."""
-    dims = config.student_dims
-    encoder = TinyViTConfig(dims=dims, depths=config.student_depths, heads=tuple(max(1, dim // 32) for dim in dims))  # type: ignore[arg-type]
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        student = Sam(replace(original.config, name=f"{original.config.name}-student", encoder=encoder))
-    student.prompt_encoder.load_state_dict(original.prompt_encoder.state_dict())
-    student.mask_decoder.load_state_dict(original.mask_decoder.state_dict())
-    return student.eval()
+def _first_inputs(model: Sam, samples: Samples) -> Iterator[torch.Tensor]:
+    cpu = torch.device("cpu")
+    return (as_input(model, sample.entry.open().pixels, cpu) for sample in samples.train[:_CALIBRATED_ON])
 
 
 def _embed_all(embeddings: Embeddings, samples: Samples, config: TrainConfig, progress: Progress | None) -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,7 +22,7 @@ from segany.train.keep import Teacher, keep_losses
 from segany.train.targets import make_targets
 from segany.train.views import View, draw_view
 
-__all__ = ["Distilling", "Interactive", "Part", "Task"]
+__all__ = ["Distilling", "Interactive", "Part", "Task", "as_input"]
 
 _TRIES = 8
 
@@ -171,8 +172,12 @@ class Distilling:
         return _encode(self._model, sample.entry.open().pixels, self._device)
 
 
-def _encode(model: Sam, pixels: "np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]", device: torch.device) -> Tensor:
+def as_input(model: Sam, pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """[1, 3, S, S]: pixels [H, W, 3] as the model's encoder takes them."""
     resized, _ = resize_image(pixels, model.config.preprocess)
-    normalized = torch.from_numpy(normalize_image(resized, model.config.preprocess))
-    embedding: Tensor = model.image_encoder(normalized[None].to(device))
+    return torch.from_numpy(normalize_image(resized, model.config.preprocess))[None].to(device)
+
+
+def _encode(model: Sam, pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
+    embedding: Tensor = model.image_encoder(as_input(model, pixels, device))
     return embedding.float()

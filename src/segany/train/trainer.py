@@ -216,7 +216,7 @@ class Trainer:
 
     def _backward(self, loss: Tensor, image: str) -> None:
         if not torch.isfinite(loss):
-            raise self._broken("loss", float(loss), image)
+            raise self._broken("loss", float(loss.detach()), image)
         if loss.requires_grad:
             torch.autograd.backward(loss)
 

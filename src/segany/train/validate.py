@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from segany.model.sam import Sam
@@ -83,8 +84,8 @@ def _targets(sample: Sample, place: int, count: int, model: Sam, config: TrainCo
 def _clicked(
     model: Sam,
     embedding: Tensor,
-    masks: "np.ndarray[tuple[int, int, int], np.dtype[np.bool_]]",
-    valid: "np.ndarray[tuple[int, int], np.dtype[np.bool_]]",
+    masks: NDArray[np.bool_],
+    valid: NDArray[np.bool_],
 ) -> list[tuple[float, float]]:
     step = model.config.input_side / masks.shape[-1]
     clicks = [[(*first_click(mask), POSITIVE)] for mask in masks]
