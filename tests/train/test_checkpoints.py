@@ -29,7 +29,9 @@ def test_a_damaged_one_says_what_to_do(tmp_path: Path) -> None:
     checkpoints.save(1, {"step": 1})
     path = tmp_path / "checkpoint-0000001.pt"
     path.write_bytes(b"x")
-    with pytest.raises(CheckpointError, match=r"is damaged: it is not what was written\. Delete it, and the run begins"):
+    with pytest.raises(
+        CheckpointError, match=r"is damaged: it is not what was written\. Delete it, and the run begins"
+    ):
         checkpoints.load()
     path.unlink()
     assert checkpoints.load() is None
@@ -51,7 +53,7 @@ def test_data_alone_are_read(tmp_path: Path) -> None:
 
     checkpoints = Checkpoints(tmp_path, "run")
     checkpoints.save(1, {"step": 1})
-    evil = pickle.dumps(print)
+    evil = pickle.dumps(print, protocol=2)
     (tmp_path / "checkpoint-0000001.pt").write_bytes(evil)
     index = json.loads((tmp_path / "checkpoints.json").read_text(encoding="utf-8"))
     index["checkpoints"][0]["sha256"] = hashlib.sha256(evil).hexdigest()

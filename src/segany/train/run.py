@@ -1,6 +1,7 @@
 """train: one call from data to a model; the same call again goes on where it was."""
 
 import json
+import pickle
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -113,13 +114,13 @@ def train(
     fabric = _fabric(config)
     if config.devices == 1:
         return job.run(fabric, progress, cancelled, planned, started)
-    # Callbacks do not reach other processes.
-    result: TrainResult = fabric.launch(_in_process, job, started)  # type: ignore[arg-type]
-    return result
+    # Callbacks do not reach other processes, and Fabric would take a frozen result apart on its way back.
+    results: list[TrainResult] = pickle.loads(fabric.launch(_in_process, job, started))  # type: ignore[arg-type]
+    return results[0]
 
 
-def _in_process(fabric: Fabric, job: "_Job", started: float) -> TrainResult:
-    return job.run(fabric, None, None, None, started)
+def _in_process(fabric: Fabric, job: "_Job", started: float) -> bytes:
+    return pickle.dumps([job.run(fabric, None, None, None, started)])
 
 
 def _fabric(config: TrainConfig) -> Fabric:
