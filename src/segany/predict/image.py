@@ -52,8 +52,8 @@ class Predictor:
             device: "auto", "cpu", "cuda", "cuda:N" or "mps".
             precision: "auto", "float32", "mixed" (encoder in float32, decoder in bfloat16), "bfloat16", and, with
                 OpenVINO, "balanced" (as "mixed", but the encoder's attention and MLPs in bfloat16) or "int8" (see
-                `segany.predict.quantize`). "auto" is float32 with torch, and with OpenVINO mixed where the CPU has
-                bfloat16.
+                `segany.predict.quantize`). "auto" is float32 with torch; with OpenVINO, where the CPU has bfloat16,
+                balanced for a ViT and mixed for others.
             runtime: "torch", "openvino", or "auto": OpenVINO on x86 CPUs, torch on everything else.
             backend: Use this one instead of loading a model.
             cache: Where embeddings are looked for and kept; none when left out.

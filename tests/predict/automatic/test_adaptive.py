@@ -47,22 +47,24 @@ def proposals(backend: FakeBackend, side: int = 16, **settings: Any) -> Proposal
     return AutomaticMaskGenerator(Predictor(backend=backend), grid).propose(GREY)
 
 
-def test_a_plain_picture_needs_a_quarter_of_the_clicks() -> None:
+def test_a_plain_picture_needs_half_of_the_clicks() -> None:
     scene = Scene()
     found = proposals(scene)
-    assert (found.clicks, found.complete) == (64, True)
-    assert len(scene.asked) == 64
+    assert (found.clicks, found.complete) == (128, True)
+    # A checkerboard: in both directions, neighbours of a click that was made were not.
+    places = {(int(x // 16), int(y // 16)) for x, y in scene.asked}
+    assert places == {(x, y) for x in range(16) for y in range(16) if x % 2 == y % 2}
     assert len(found.select().annotations) == 1
 
 
-def test_where_clicks_differ_the_ones_between_are_made() -> None:
-    scene = Scene((64, 128, 40))
-    found = proposals(scene)
-    assert 64 < found.clicks < 128
-    # Second-round clicks of a 16 x 16 grid stand at 8 + 32 k; those far from the disc's rim are left out.
-    second = [at for at in scene.asked if at[0] % 32 == 8 and at[1] % 32 == 8]
-    assert second
-    assert all(abs(np.hypot(at[0] - 64, at[1] - 128) - 40) < 24 for at in second)
+def test_a_large_disc_needs_no_more() -> None:
+    assert proposals(Scene((64, 128, 40))).clicks == 128
+
+
+def test_where_most_masks_are_small_every_click_is_made() -> None:
+    few, many = ([(24 + 40.0 * k, 20 + 36.0 * j, 12.0) for k in range(6) for j in range(rows)] for rows in (3, 6))
+    assert proposals(Scene(*few)).clicks < 256
+    assert proposals(Scene(*many)).clicks == 256
 
 
 def test_beside_a_small_mask_every_click_is_made() -> None:
@@ -113,9 +115,9 @@ def test_crops_are_adapted_each_and_progress_ends_at_the_end() -> None:
     grid = GridSettings(points_per_side=8, crop_n_layers=1, adaptive=True)
     generator = AutomaticMaskGenerator(Predictor(backend=Scene()), grid)
     found = generator.propose(GREY, progress=lambda *state: seen.append(state))
-    assert (found.clicks, found.complete) == (16 * 5, True)
+    assert (found.clicks, found.complete) == (32 * 5, True)
     assert [layer.layer for layer in found.crops] == [0, 1, 1, 1, 1]
-    assert seen[-1][0] == 80
+    assert seen[-1][0] == 160
 
 
 def test_time_that_is_over_is_not_taken_for_done() -> None:

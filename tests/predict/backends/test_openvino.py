@@ -2,6 +2,7 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from segany import Predictor, Prompt, weights
 from segany.errors import ConfigError, DeviceError, EmbeddingError
-from segany.model import ModelConfig, PreprocessConfig, Sam, TinyViTConfig
+from segany.model import ModelConfig, PreprocessConfig, Sam, TinyViTConfig, ViTConfig
 from segany.predict.backends import _openvino_runtime as runtime
 from segany.predict.backends.base import Features
 from segany.predict.backends.openvino import OpenVINOBackend
@@ -160,6 +161,9 @@ def test_a_key_names_runtime_version_and_precision(
     assert OpenVINOBackend("tiny", model, folder=folder).key == backend.key
     monkeypatch.setattr(runtime, "has_bfloat16", lambda: True)
     assert OpenVINOBackend("tiny", model, folder=folder).key == backend.key.replace("float32", "mixed")
+    encoder = ViTConfig(dim=16, depth=1, heads=1, window=4, global_blocks=(0,), pretrain_side=128)
+    vit = OpenVINOBackend("vit", lambda: Sam(replace(TINY, encoder=encoder)).eval(), folder=folder)
+    assert vit.key == backend.key.replace("float32", "balanced")
 
 
 def test_a_precision_that_is_not_to_be_had(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

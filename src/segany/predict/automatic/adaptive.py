@@ -1,11 +1,13 @@
 """Adaptive clicking: a coarse grid first, then only the clicks that may find something new.
 
-A regular grid is clicked in three rounds: every other click of every other row; the clicks in the middle between four
-of those; the rest. A click of the second round is left out when it lies on the same masks as all clicks round it. One
-of the third is made only beside masks that are small for the grid, or where there is no mask at all.
+Of a regular grid, every other click is made at first, as on a checkerboard. Then those between are made beside masks
+that are small for the grid and where there is no mask at all; or everywhere, where most masks are so small that one or
+two clicks are all they get.
 
-On 10 pictures of leaves and of BSDS regions, 1024 clicks shrank to 428 on average, and the average recall of the
-annotated objects to 98.2 % of the full grid's. Of the full grid's own masks, 83 % were found again at an IoU of 0.9.
+Average recall of annotated objects, as a share of the full grid's, with 634 instead of 1024 clicks a picture: 99.5 % on
+12 COCO pictures, 97.6 % on 6 of leaves, 98.4 % on 6 of BSDS, 104 % on 6 of litter under water, but 94.0 % on 10 of cell
+nuclei; means over pictures. Leaving out clicks of the first round too, where all around lie on the same masks, took 423
+clicks, and kept 95 % on leaves and BSDS and 84 % on nuclei.
 """
 
 from collections.abc import Sequence
@@ -19,11 +21,13 @@ from segany.predict.automatic.settings import Thresholds
 
 __all__ = ["ROUNDS", "clicks_of_round"]
 
-ROUNDS = 3
+ROUNDS = 2
 # What counts as found while clicking, whatever is selected afterwards.
 _CERTAIN = Thresholds()
-# A mask is small when its box has at most this share of the distance between clicks of the first round.
+# A mask is small when its box has at most this share of the distance between two clicks of a row in the first round.
 _SMALL = 0.5
+# So many masks of at most this size, and half of all, and the image is full of small things.
+_MANY, _SMALLISH = 24, 1.5
 
 Flags = NDArray[np.bool_]
 
@@ -46,14 +50,14 @@ def clicks_of_round(
     side = round(len(clicks) ** 0.5)
     row, column = np.divmod(np.arange(len(clicks)), side)
     if number == 0:
-        # A grid of one click has no odd rows.
-        return np.flatnonzero((row % 2 == 1) & (column % 2 == 1)) if side > 1 else np.arange(1)
-    open_clicks = ~clicked & ((row % 2 == column % 2) if number == 1 else (row % 2 != column % 2))
+        return np.flatnonzero(row % 2 == column % 2)
     certain = _certain(answers)
-    on = _on(certain, clicks, frame)
-    if number == 1:
-        return np.flatnonzero(open_clicks & ~_agrees_with_all_around(on, clicked, side))
-    return np.flatnonzero(open_clicks & (_beside_small(certain, clicks, side, frame) | ~on.any(axis=1)))
+    step = np.array([frame.original.width, frame.original.height]) * 2 / side
+    small = sum(_is_small(mask, _SMALLISH * step) for mask in certain)
+    if small >= _MANY and 2 * small >= len(certain):
+        return np.flatnonzero(~clicked)
+    on_none = ~_on(certain, clicks, frame).any(axis=1)
+    return np.flatnonzero(~clicked & (_beside_small(certain, clicks, step) | on_none))
 
 
 def _certain(answers: Sequence[Answer]) -> list[Answer]:
@@ -81,26 +85,16 @@ def _on(masks: Sequence[Answer], clicks: NDArray[np.float64], frame: Frame) -> F
     return on
 
 
-def _agrees_with_all_around(on: Flags, clicked: Flags, side: int) -> Flags:
-    """[clicks]: lies on a mask, and on the same ones as every neighbour that was clicked, of which there is one."""
-    padded_on = np.pad(on.reshape(side, side, -1), ((1, 1), (1, 1), (0, 0)))
-    padded_clicked = np.pad(clicked.reshape(side, side), 1)
-    agrees, alone = np.ones((side, side), dtype=np.bool_), np.ones((side, side), dtype=np.bool_)
-    for y in range(3):
-        for x in range(3):
-            there = padded_clicked[y : y + side, x : x + side]
-            same = (padded_on[y : y + side, x : x + side] == padded_on[1:-1, 1:-1]).all(axis=-1)
-            agrees &= same | ~there
-            alone &= ~there
-    return np.asarray((agrees & ~alone).ravel() & on.any(axis=1))
-
-
-def _beside_small(masks: Sequence[Answer], clicks: NDArray[np.float64], side: int, frame: Frame) -> Flags:
+def _beside_small(masks: Sequence[Answer], clicks: NDArray[np.float64], step: NDArray[np.float64]) -> Flags:
     """[clicks]: within half a step of the first round from the box of a small mask."""
     beside = np.zeros(len(clicks), dtype=np.bool_)
-    step = np.array([frame.original.width, frame.original.height]) * 2 / side
     for mask in masks:
-        low, high = np.array(mask.outer[:2]), np.array(mask.outer[2:])
-        if (high - low <= _SMALL * step).all():
+        if _is_small(mask, _SMALL * step):
+            low, high = np.array(mask.outer[:2]), np.array(mask.outer[2:])
             beside |= ((clicks >= low - step / 2) & (clicks <= high + step / 2)).all(axis=1)
     return beside
+
+
+def _is_small(mask: Answer, most: NDArray[np.float64]) -> bool:
+    """Whether a mask's box is at most so wide and high."""
+    return bool((np.subtract(mask.outer[2:], mask.outer[:2]) <= most).all())

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segany.errors import DeviceError, EmbeddingError
+from segany.model.config import ModelConfig, ViTConfig
 from segany.model.preprocess import normalize_image
 from segany.predict.backends import _openvino_runtime as runtime
 from segany.predict.backends._openvino_cache import Graphs, find_or_convert
@@ -134,8 +135,8 @@ class OpenVINOBackend:
             load: Reads the model into float32 on the CPU; called only if there is something to convert.
             precision: "float32", "bfloat16", "mixed" (encoder in float32, decoder in bfloat16), "balanced" (as "mixed",
                 but the encoder's attention and MLPs in bfloat16), "int8" (as "balanced", but most products of the
-                encoder in int8; bfloat16 where the CPU has it), or "auto": "mixed" where the CPU has bfloat16, else
-                "float32".
+                encoder in int8; bfloat16 where the CPU has it), or "auto": where the CPU has bfloat16 "balanced" for a
+                ViT and "mixed" for others, else "float32".
             threads: CPU threads; None for as many as this process has cores.
             folder: Where converted graphs are kept; `openvino` in the home of segany when left out.
             int8: The quantised encoder that "int8" runs; see `segany.predict.quantize`.
@@ -151,6 +152,8 @@ class OpenVINOBackend:
         self._threads = threads or runtime.available_threads()
         folder = folder or Settings.from_environment().home / "openvino"
         graphs = find_or_convert(folder, source, load)
+        if precision == "auto":
+            precision = _best_precision(graphs.config)
         self.config = graphs.config
         self.model_digest = graphs.model_digest
         # An embedding that one quantised encoder made is never given to another.
@@ -311,9 +314,16 @@ def _tiled(
         yield first.decoder, first.placed, wanted, places
 
 
+def _best_precision(config: ModelConfig) -> str:
+    """Most of a ViT's time goes into products that "balanced" halves; a small encoder gains less, and loses more."""
+    if not runtime.has_bfloat16():
+        return "float32"
+    return "balanced" if isinstance(config.encoder, ViTConfig) else "mixed"
+
+
 def _check_precision(precision: str) -> str:
     if precision == "auto":
-        return "mixed" if runtime.has_bfloat16() else "float32"
+        return precision
     if precision not in _PRECISIONS:
         raise DeviceError(f"precision must be auto, {', '.join(_PRECISIONS)}, got {precision!r}.")
     if precision not in ("float32", "int8") and not runtime.has_bfloat16():
