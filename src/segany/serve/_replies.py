@@ -198,5 +198,9 @@ def _prompt_words(prompt: Prompt) -> PromptWords:
         counts = mask["counts"]
         mask = Mask(size=tuple(mask["size"]), counts=counts if isinstance(counts, str) else counts.decode("ascii"))
     return PromptWords.model_construct(
-        points=kept.get("points"), labels=kept.get("labels"), box=kept.get("box"), mask=mask, logits=None
+        points=[(x, y) for x, y in kept["points"]] if "points" in kept else None,
+        labels=kept.get("labels"),
+        box=tuple(kept["box"]) if "box" in kept else None,
+        mask=mask,
+        logits=None,
     )

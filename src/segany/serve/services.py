@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from segany.errors import BusyError, SeganyError
+from segany.errors import BusyError, ConfigError, SeganyError
 from segany.predict import EmbeddingCache, Predictor
 from segany.predict.choose import MaskChooser
 from segany.serve._accounts import Accounts
@@ -149,7 +149,12 @@ class Services:
         # Before it is read, so that requests meanwhile do not all read it.
         self._chooser = (time.monotonic(), chooser)
         kept = await self.reading.run(self.store.collection.value, CHOOSER)
-        chooser = MaskChooser() if kept is None else MaskChooser.from_dict(kept)
+        try:
+            chooser = MaskChooser() if kept is None else MaskChooser.from_dict(kept)
+        except ConfigError as error:
+            # Of another version: ranking begins anew, and clicks are answered.
+            _log.warning("%s", error)
+            chooser = MaskChooser()
         self._chooser = (time.monotonic(), chooser)
         return chooser
 
