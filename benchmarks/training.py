@@ -14,7 +14,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,15 @@ GUARDS = ("grabcut", "coco_val80", "cvppp_a1")
 # Photos on which answers should stay: of a set that is neither taught nor measured.
 KEEP = "voc2007"
 SHORT = {
-    "clicks": 1,
+    "clicks": 3,
     "repeats": 0,
-    "objects_per_image": 4,
+    "objects_per_image": 6,
     "images_per_step": 1,
+    "count_power": 0.75,
     "views": 2,
-    "keep_clicks": 2,
+    "keep_clicks": 3,
+    "keep_weight": 2.0,
+    "learning_rate": 1.5e-4,
     "val_objects": 16,
     "schedule": "cosine",
     "precision": "bfloat16",
@@ -39,9 +41,17 @@ SHORT = {
 }
 RUNS: dict[str, dict[str, Any]] = {
     "scores": {"tune": "scores", "steps": 40},
-    "decoder": {"tune": "decoder", "steps": 60},
+    "decoder": {"tune": "decoder", "steps": 90},
     "lora": {"tune": "lora", "steps": 20, "with_decoder": False},
     "lora and decoder": {"tune": "lora", "steps": 20},
+}
+COSTS: dict[str, dict[str, Any]] = {
+    "scores": {"tune": "scores"},
+    "decoder": {"tune": "decoder"},
+    "lora": {"tune": "lora", "with_decoder": False},
+    "lora and decoder": {"tune": "lora"},
+    "full": {"tune": "full"},
+    "full, activations kept": {"tune": "full", "checkpoint_activations": False},
 }
 
 
@@ -58,9 +68,8 @@ def split(source: Path, target: Path) -> dict[str, int]:
     return {"train": border, "test": len(images) - border}
 
 
-def segany(*words: str) -> tuple[dict[str, Any], dict[str, float]]:
-    """Run a command; its document, and what it took: seconds, of all processors together too, and peak memory."""
-    start = time.perf_counter()
+def segany(*words: str) -> tuple[dict[str, Any], int]:
+    """Run a command; its document, and its peak memory in bytes."""
     command = [sys.executable, "-W", "ignore", "-m", "segany", *words, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -70,12 +79,7 @@ def segany(*words: str) -> tuple[dict[str, Any], dict[str, float]]:
     if process.returncode:
         raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
     # Peak memory comes in units of 1024 bytes on Linux.
-    return json.loads(output), {
-        "seconds": time.perf_counter() - start,
-        "processor_seconds": usage.ru_utime + usage.ru_stime,
-        "memory_bytes": usage.ru_maxrss * 1024,
-        "threads": 2,
-    }
+    return json.loads(output), usage.ru_maxrss * 1024
 
 
 def tune(name: str, folder: Path, out: Path, data: Path, steps: int | None) -> dict[str, Any]:
@@ -86,7 +90,7 @@ def tune(name: str, folder: Path, out: Path, data: Path, steps: int | None) -> d
     settings["val_every"] = settings["steps"]
     words = [word for key, value in settings.items() for word in ("--set", f"{key}={str(value).lower()}")]
     known = out / "cost.json"
-    document, cost = segany(
+    document, memory = segany(
         "train",
         "--data",
         f"taught={folder / 'train'}",
@@ -101,8 +105,19 @@ def tune(name: str, folder: Path, out: Path, data: Path, steps: int | None) -> d
         str(out / "run"),
     )
     if not known.is_file():
-        known.write_text(json.dumps(cost), encoding="utf-8")
+        known.write_text(json.dumps({"memory_bytes": memory, "threads": 2}), encoding="utf-8")
     return {**document, **json.loads(known.read_text(encoding="utf-8")), "settings": settings}
+
+
+def cost(name: str, folder: Path, out: Path) -> dict[str, Any]:
+    """What a step of a strategy takes: the second of two, and the peak of memory."""
+    settings = {**SHORT, **COSTS[name], "steps": 2, "val_share": 0.0, "keep_weight": 0.0, "views": 1}
+    words = [word for key, value in settings.items() for word in ("--set", f"{key}={str(value).lower()}")]
+    shutil.rmtree(out, ignore_errors=True)
+    data = ("--data", f"taught={folder / 'train'}", "--threads", "2")
+    _, memory = segany("train", *data, *words, "--out", str(out))
+    lines = (out / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    return {"seconds_per_step": json.loads(lines[-1])["seconds"], "memory_bytes": memory, "settings": settings}
 
 
 def measure(model: str, folder: Path, out: Path, data: Path, limit: int) -> list[dict[str, Any]]:
@@ -125,12 +140,17 @@ def measure(model: str, folder: Path, out: Path, data: Path, limit: int) -> list
         str(out / "report"),
     )
     report = str(out / "report")
-    compared, _ = segany("compare", report, report, "--first-model", "mobile_sam", "--second-model", "model")
+    compared, _ = segany("compare", report, report, "--first-model", "mobile_sam", "--second-model", model)
     return [one for one in compared["differences"] if one["metric"] in ("mIoU@1", "mIoU@5", "oracle@1")]
 
 
 def table(document: dict[str, Any]) -> str:
     lines = []
+    if "costs" in document:
+        lines += ["## A step", "", "| strategy | seconds | GB |", "|---|---|---|"]
+        for name, one in document["costs"].items():
+            lines.append(f"| {name} | {one['seconds_per_step']:.1f} | {one['memory_bytes'] / 1e9:.1f} |")
+        lines.append("")
     for set_name, entry in document["sets"].items():
         lines += [
             f"## {set_name}",
@@ -178,6 +198,14 @@ def draw(document: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+def write(document: dict[str, Any]) -> None:
+    document["machine"] = describe_machine(2)
+    (RESULTS / "training.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "training.md").write_text(table(document), encoding="utf-8")
+    if any(entry["runs"] for entry in document["sets"].values()):
+        draw(document, RESULTS / "training.png")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="bbbc038", help="sets of SEGANY_DATA that teach, with commas")
@@ -185,6 +213,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=200, help="objects of each set")
     parser.add_argument("--steps", type=int, help="other than the run's own")
     parser.add_argument("--out", type=Path, required=True, help="folder for runs and reports")
+    parser.add_argument("--costs", action="store_true", help="only measure what a step of each strategy takes")
     parser.add_argument("--only-train", action="store_true", help="measure later")
     given = parser.parse_args()
     data = Settings.from_environment().data
@@ -195,6 +224,11 @@ def main() -> None:
     for set_name in given.data.split(","):
         folder = given.out / set_name
         images = split(data / set_name, folder)
+        if given.costs:
+            for name in COSTS:
+                document.setdefault("costs", {})[name] = cost(name, folder, folder / "cost")
+                write(document)
+            continue
         entry = document["sets"].setdefault(set_name, {"images": images, "runs": {}})
         for name in given.runs.split(","):
             out = folder / name.replace(" ", "_")
@@ -209,10 +243,7 @@ def main() -> None:
                 "differences": differences,
                 "limit": given.limit,
             }
-            document["machine"] = describe_machine(2)
-            results.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-            (RESULTS / "training.md").write_text(table(document), encoding="utf-8")
-            draw(document, RESULTS / "training.png")
+            write(document)
 
 
 if __name__ == "__main__":

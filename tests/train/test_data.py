@@ -46,13 +46,23 @@ def test_the_digest_is_that_of_the_masks(discs: Path) -> None:
     assert load_samples([FolderData("discs", discs)], val_share=0.25, seed=0).digest != before
 
 
-def test_sets_are_drawn_in_turn_and_images_once_a_round(discs: Path) -> None:
+def test_sets_are_drawn_in_turn_and_images_evenly(discs: Path) -> None:
     first = load_samples([FolderData("a", discs)], val_share=0.0, seed=0).train
     second = load_samples([FolderData("b", discs)], val_share=0.0, seed=0).train[:1]
     drawer = Drawer((*first, *second), seed=0)
     names = [(*first, *second)[drawer.sample(number)].set_name for number in range(8)]
     assert names == ["a", "b"] * 4
-    assert sorted(drawer.sample(number) for number in range(0, 8, 2)) == [0, 1, 2, 3]
+    drawn = collections.Counter(drawer.sample(number) for number in range(0, 200, 2))
+    assert set(drawn) == {0, 1, 2, 3}
+    assert all(23 <= count <= 27 for count in drawn.values())
+
+
+def test_images_with_many_masks_are_drawn_more_often(discs: Path) -> None:
+    samples = load_samples([FolderData("a", discs)], val_share=0.0, seed=0).train
+    few = [dataclasses.replace(one, annotations=one.annotations[:1]) for one in samples[:2]]
+    for power, share in ((0.0, 0.5), (1.0, 0.75)):
+        drawer = Drawer((*few, *samples[2:]), 0, power)
+        assert sum(drawer.sample(number) > 1 for number in range(100)) == pytest.approx(100 * share, abs=2)
 
 
 def test_rare_classes_are_drawn_as_often_as_others(discs: Path) -> None:

@@ -39,6 +39,8 @@ class TrainConfig:
         steps: Updates of the parameters.
         images_per_step: Images whose gradients make one update, over all devices.
         objects_per_image: Most objects of one image in a step.
+        count_power: Images with many masks are drawn more often: in proportion to their number to this power; 0 for all
+            images alike, 1 for all masks alike.
         clicks: Clicks after the first prompt, each drawn from what is wrong.
         repeats: Further rounds without a new click: the first at a random place between the clicks, the others last.
         box_share: How often the first prompt is a box.
@@ -87,6 +89,7 @@ class TrainConfig:
     steps: int = 200
     images_per_step: int = 2
     objects_per_image: int = 8
+    count_power: float = 0.5
     clicks: int = 8
     repeats: int = 2
     box_share: float = 0.5
@@ -143,7 +146,7 @@ class TrainConfig:
             _at_least(name, getattr(self, name), 1)
         for name in ("clicks", "repeats", "warmup_steps", "patience", "seed"):
             _at_least(name, getattr(self, name), 0)
-        for name in ("box_share", "blend", "drop_path"):
+        for name in ("box_share", "blend", "drop_path", "count_power"):
             value = getattr(self, name)
             _require(0 <= value <= 1, f"{name} must lie between 0 and 1, got {value}")
         for name in ("max_area_share", "layer_decay"):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Drawer", "Entry", "FolderData", "Sample", "Samples", "StoreData", "TrainingData", "load_samples", "usable"]
 
+_GOLDEN = (5**0.5 - 1) / 2
+
 
 class Entry(NamedTuple):
     """One annotated image of a data set.
@@ -183,20 +185,33 @@ def usable(record: Record, max_area_share: float) -> tuple[Annotation, ...]:
 class Drawer:
     """Draws samples evenly over data sets, and objects evenly over the classes of their image."""
 
-    def __init__(self, samples: Sequence[Sample], seed: int) -> None:
-        """Of the training side."""
+    def __init__(self, samples: Sequence[Sample], seed: int, count_power: float = 0.0) -> None:
+        """Of the training side.
+
+        Args:
+            samples: The side.
+            seed: Of the order.
+            count_power: Images are drawn in proportion to their number of masks to this power.
+        """
         sets: dict[str, list[int]] = {}
         for place, sample in enumerate(samples):
             sets.setdefault(sample.set_name, []).append(place)
-        self._sets = list(sets.values())
-        self._samples, self._seed = samples, seed
+        rng = np.random.default_rng((seed, 1))
+        self._sets = []
+        for members in sets.values():
+            order = [members[int(place)] for place in rng.permutation(len(members))]
+            weights = np.array([len(samples[place].annotations) ** count_power for place in order])
+            self._sets.append((order, np.cumsum(weights) / weights.sum(), float(rng.random())))
 
     def sample(self, number: int) -> int:
-        """The place of the sample that is drawn as number so and so, from 0: every set in turn, each shuffled anew."""
-        members = self._sets[number % len(self._sets)]
-        round_, place = divmod(number // len(self._sets), len(members))
-        order = np.random.default_rng((self._seed, 1, number % len(self._sets), round_)).permutation(len(members))
-        return members[int(order[place])]
+        """The place of the sample that is drawn as number so and so, from 0: every set in turn.
+
+        Steps of the golden section go evenly through the images, by their weights, and need no memory of what was
+        drawn before.
+        """
+        order, ends, start = self._sets[number % len(self._sets)]
+        at = (start + number // len(self._sets) * _GOLDEN) % 1
+        return order[min(int(np.searchsorted(ends, at, side="right")), len(order) - 1)]
 
     def objects(self, sample: Sample, count: int, rng: np.random.Generator) -> list[Annotation]:
         """Some of its masks; those of rare classes as often as others."""

@@ -25,8 +25,8 @@ from segany.train.targets import on_grid
 __all__ = ["Teacher", "keep_losses"]
 
 _ALL = tuple(range(MASKS))
-# A score that is off by .1 may change which mask is chosen, as a mask that is off by .1 does.
-_MASK_WEIGHT, _SCORE_WEIGHT = 1.0, 5.0
+# Scores decide which mask is chosen: those that are off by .1 cost more than a mask that is off by as much.
+_SCORE_WEIGHT = 20.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,4 +126,4 @@ def _difference(answers: Answers, wanted: Answers, valid: Tensor, config: TrainC
     both = (shares * truth).sum((-1, -2))
     masks = 1 - (2 * both + 1) / (shares.square().sum((-1, -2)) + truth.square().sum((-1, -2)) + 1)
     scores = (answers.scores - wanted.scores) ** 2
-    return _MASK_WEIGHT * masks.mean() + _SCORE_WEIGHT * config.score_weight * scores.mean()
+    return masks.mean() + _SCORE_WEIGHT * config.score_weight * scores.mean()

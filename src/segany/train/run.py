@@ -3,7 +3,6 @@
 import json
 import pickle
 import platform
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -31,7 +30,7 @@ from segany.train.plan import Plan, check_fits, make_plan
 from segany.train.strategies import choose_parameters
 from segany.train.student import calibrate, make_student
 from segany.train.tasks import Distilling, Interactive, Task, as_input
-from segany.train.trainer import Outcome, Progress, Trainer, TrainProgress
+from segany.train.trainer import Outcome, Progress, Spent, Trainer, TrainProgress
 from segany.train.validate import Validation
 
 __all__ = ["ADAPTER", "MANIFEST", "MODEL", "TrainResult", "train"]
@@ -57,7 +56,8 @@ class TrainResult:
         best: Validation at the best step, or None.
         manifest: What it was made from.
         plot: Loss and validation over the steps, or None where the run was cancelled.
-        seconds: Time that this call took.
+        seconds: Time that the run took, all calls together.
+        processor_seconds: The same of all processors.
     """
 
     model: Path | None
@@ -70,6 +70,7 @@ class TrainResult:
     manifest: Path
     plot: Path | None
     seconds: float
+    processor_seconds: float
 
 
 def train(
@@ -109,18 +110,18 @@ def train(
         MissingExtraError: The extra `train` is not installed.
     """
     check_extras()
-    started = time.perf_counter()
+    started = Spent.now()
     job = _Job(config, tuple(data), Path(out), tuple(keep), predictor, unchecked)
     fabric = _fabric(config)
     if config.devices == 1:
         return job.run(fabric, progress, cancelled, planned, started)
     # Callbacks do not reach other processes, and Fabric would take a frozen result apart on its way back.
-    results: list[TrainResult] = pickle.loads(fabric.launch(_in_process, job, started))  # type: ignore[arg-type]
+    results: list[TrainResult] = pickle.loads(fabric.launch(_in_process, job))  # type: ignore[arg-type]
     return results[0]
 
 
-def _in_process(fabric: Fabric, job: "_Job", started: float) -> bytes:
-    return pickle.dumps([job.run(fabric, None, None, None, started)])
+def _in_process(fabric: Fabric, job: "_Job") -> bytes:
+    return pickle.dumps([job.run(fabric, None, None, None, Spent.now())])
 
 
 def _fabric(config: TrainConfig) -> Fabric:
@@ -157,7 +158,7 @@ class _Job:
         progress: Progress | None,
         cancelled: Callable[[], bool] | None,
         planned: Callable[[Plan], None] | None,
-        started: float,
+        started: Spent,
     ) -> TrainResult:
         config = self.config
         samples = load_samples(
@@ -192,6 +193,7 @@ class _Job:
             checkpoints=Checkpoints(self.out, run),
             progress=progress,
             cancelled=cancelled,
+            started=started,
         )
         trainer.restore()
         plan = make_plan(model, learning, config, samples, fabric.device, config.steps - trainer.step)
@@ -209,12 +211,12 @@ class _Job:
             if history is not None:
                 history.close()
         if outcome.stopped == "cancelled" or history is None:
-            return self._result(outcome, None, None, None, started)
+            return self._result(outcome, None, None, None)
         if config.blend < 1 and config.tune != "distil":
             _blend({one.name: one.parameter for one in learning}, untuned, config.blend)
         digest = self._save_model(model, parent, samples, outcome)
         plot = history.plot()
-        result = self._result(outcome, self.out / MODEL, digest, plot, started)
+        result = self._result(outcome, self.out / MODEL, digest, plot)
         self._write_manifest(run, samples, parent, result)
         Checkpoints(self.out, run).clear()
         return result
@@ -237,9 +239,7 @@ class _Job:
         }
         return str(save_sam(model, self.out / MODEL, card)["digest"])
 
-    def _result(
-        self, outcome: Outcome, model: Path | None, digest: str | None, plot: Path | None, started: float
-    ) -> TrainResult:
+    def _result(self, outcome: Outcome, model: Path | None, digest: str | None, plot: Path | None) -> TrainResult:
         return TrainResult(
             model=model,
             digest=digest,
@@ -250,7 +250,8 @@ class _Job:
             best=outcome.best,
             manifest=self.out / MANIFEST,
             plot=plot,
-            seconds=time.perf_counter() - started,
+            seconds=outcome.spent.seconds,
+            processor_seconds=outcome.spent.processor_seconds,
         )
 
     def _write_manifest(self, run: str, samples: Samples, parent: str, result: TrainResult | None) -> None:

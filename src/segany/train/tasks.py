@@ -71,7 +71,7 @@ class Interactive:
         """Set up, before anything is learnt: the teacher is the model as it is now."""
         self._model, self._config, self._samples = model, config, samples
         self._embeddings, self._keep, self._device = embeddings, keep, device
-        self._drawer = Drawer(samples, config.seed)
+        self._drawer = Drawer(samples, config.seed, config.count_power)
         self._teacher = Teacher.of(model) if keep and config.keep_weight else None
 
     def parts(self, number: int) -> Iterator[Part]:
@@ -145,7 +145,7 @@ class Distilling:
         """Set up; the model has the small encoder and the large one's decoder."""
         self._model, self._config, self._samples = model, config, samples
         self._embeddings, self._device = embeddings, device
-        self._drawer = Drawer(samples, config.seed)
+        self._drawer = Drawer(samples, config.seed, config.count_power)
         self._teacher = Teacher.of(model)
 
     def parts(self, number: int) -> Iterator[Part]:

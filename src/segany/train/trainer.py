@@ -20,7 +20,7 @@ from segany.train.strategies import Learning, parameter_groups, regularized
 from segany.train.tasks import Task
 from segany.train.validate import Validation, validate
 
-__all__ = ["Outcome", "Progress", "TrainProgress", "Trainer"]
+__all__ = ["Outcome", "Progress", "Spent", "TrainProgress", "Trainer"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,27 @@ class TrainProgress:
 Progress = Callable[[TrainProgress], None]
 
 
+class Spent(NamedTuple):
+    """What a run took, all calls together, as far as checkpoints know of them.
+
+    Attributes:
+        seconds: On the clock.
+        processor_seconds: Of all processors.
+    """
+
+    seconds: float
+    processor_seconds: float
+
+    @classmethod
+    def now(cls) -> "Spent":
+        """Both clocks of this process."""
+        return cls(time.perf_counter(), time.process_time())
+
+    def since(self, start: "Spent", before: "Spent") -> "Spent":
+        """What passed since a start, and what was spent before it."""
+        return Spent(*(now - then + had for now, then, had in zip(self, start, before, strict=True)))
+
+
 class Outcome(NamedTuple):
     """How a run ended.
 
@@ -56,6 +77,7 @@ class Outcome(NamedTuple):
         best_step: The step whose parameters the model now has.
         before: Validation of the model that it started from.
         best: Validation at that step.
+        spent: What it took.
     """
 
     stopped: str
@@ -63,6 +85,7 @@ class Outcome(NamedTuple):
     best_step: int
     before: Validation | None
     best: Validation | None
+    spent: Spent
 
 
 class Trainer:
@@ -80,6 +103,7 @@ class Trainer:
         checkpoints: Checkpoints,
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
+        started: Spent | None = None,
     ) -> None:
         """Set up.
 
@@ -93,7 +117,9 @@ class Trainer:
             checkpoints: Where to go on from.
             progress: Told after each step.
             cancelled: Asked after each step.
+            started: When the call began; now when left out.
         """
+        self._started, self._spent_before = started or Spent.now(), Spent(0.0, 0.0)
         self._fabric, self._model, self._task, self._config = fabric, model, task, config
         self._parameters = {one.name: one.parameter for one in learning}
         self._val, self._checkpoints = val, checkpoints
@@ -127,6 +153,7 @@ class Trainer:
             None if state[key] is None else Validation(*state[key]) for key in ("before", "best", "last")
         )
         self._best_parameters = state["best_parameters"]
+        self._spent_before = Spent(*state["spent"])
         self.rows = state["rows"]
         return True
 
@@ -177,7 +204,7 @@ class Trainer:
                     self._parameters[name].copy_(tensor)
         else:
             self._best_step = self._step
-        return Outcome(stopped, self._step, self._best_step, self._before, self._best)
+        return Outcome(stopped, self._step, self._best_step, self._before, self._best, self._spent())
 
     def _make_step(self) -> dict[str, Any]:
         config, fabric = self._config, self._fabric
@@ -264,6 +291,9 @@ class Trainer:
         with torch.no_grad(), self._fabric.autocast():
             return validate(self._model, self._val, self._task.embed, self._config)
 
+    def _spent(self) -> Spent:
+        return Spent.now().since(self._started, self._spent_before)
+
     def _is_early(self) -> bool:
         return bool(self._config.patience) and self._bad >= self._config.patience
 
@@ -280,6 +310,7 @@ class Trainer:
             "parameters": self._snapshot(),
             "best_parameters": self._best_parameters,
             "optimizer": self._optimizer.state_dict(),
+            "spent": list(self._spent()),
             "rows": self._rows.rows if self._rows is not None else [],
             **{
                 key: None if value is None else list(value)
