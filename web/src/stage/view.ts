@@ -1,0 +1,56 @@
+/** View: where the image lies on the screen. */
+
+import { signal } from "@preact/signals";
+
+export interface View {
+  /** Screen pixels of one image pixel. */
+  scale: number;
+  /** Where the image's upper left corner is, in screen pixels of the stage. */
+  x: number;
+  y: number;
+}
+
+export const view = signal<View>({ scale: 1, x: 0, y: 0 });
+/** Of the stage, in screen pixels. */
+export const stageSize = signal<{ width: number; height: number }>({ width: 1, height: 1 });
+
+const SMALLEST = 0.01;
+const LARGEST = 64;
+const MARGIN = 0.94;
+
+export function fit(size: readonly [number, number], box?: readonly [number, number, number, number]): void {
+  const { width, height } = stageSize.peek();
+  const [x0, y0, x1, y1] = box ?? [0, 0, size[1], size[0]];
+  const room = box ? 0.6 : MARGIN;
+  const scale = clamp(Math.min((width * room) / (x1 - x0), (height * room) / (y1 - y0)));
+  view.value = { scale, x: width / 2 - ((x0 + x1) / 2) * scale, y: height / 2 - ((y0 + y1) / 2) * scale };
+}
+
+/** Zoom by a factor, with the point of the screen that is given staying where it is. */
+export function zoom(factor: number, at?: readonly [number, number]): void {
+  const { scale, x, y } = view.peek();
+  const { width, height } = stageSize.peek();
+  const [cx, cy] = at ?? [width / 2, height / 2];
+  const next = clamp(scale * factor);
+  view.value = { scale: next, x: cx - ((cx - x) * next) / scale, y: cy - ((cy - y) * next) / scale };
+}
+
+export function pan(dx: number, dy: number): void {
+  const now = view.peek();
+  view.value = { ...now, x: now.x + dx, y: now.y + dy };
+}
+
+/** From the stage's screen pixels to the image's, not rounded. */
+export function toImage(sx: number, sy: number): [number, number] {
+  const { scale, x, y } = view.peek();
+  return [(sx - x) / scale, (sy - y) / scale];
+}
+
+export function toScreen(x: number, y: number): [number, number] {
+  const now = view.peek();
+  return [x * now.scale + now.x, y * now.scale + now.y];
+}
+
+function clamp(scale: number): number {
+  return Math.min(LARGEST, Math.max(SMALLEST, scale));
+}

@@ -1,0 +1,141 @@
+/** The words of the server's API, as far as the page speaks them. Sizes are [height, width], boxes XYXY half-open. */
+
+export interface Mask {
+  size: [number, number];
+  /** COCO's compressed run lengths, column-major. */
+  counts: string;
+}
+
+export interface Prompt {
+  points?: [number, number][] | null;
+  labels?: number[] | null;
+  box?: [number, number, number, number] | null;
+  mask?: Mask | null;
+  logits?: string | null;
+}
+
+export type Id = number | string;
+export type ReviewState = "unreviewed" | "accepted" | "rejected" | "flagged";
+export type ReviewAction = "accept" | "reject" | "flag" | "reopen";
+export type Source = "manual" | "semi_automatic" | "automatic";
+
+/** What the page may say of an annotation. */
+export interface AnnotationInput {
+  id: Id;
+  mask: Mask;
+  category: string | null;
+  source: Source;
+  iscrowd: boolean;
+  predicted_iou: number | null;
+  stability_score: number | null;
+  prompts: Prompt[];
+  seconds_spent: number | null;
+  parent_id: Id | null;
+  model_digest: string | null;
+}
+
+export interface Annotation extends AnnotationInput {
+  box: [number, number, number, number];
+  area: number;
+  review_state: ReviewState;
+  annotator: string | null;
+  created_at: string | null;
+}
+
+export interface RecordSummary {
+  id: number;
+  file_name: string;
+  size: [number, number];
+  masks: Partial<Record<ReviewState, number>>;
+  split: string | null;
+  has_image: boolean;
+  revision: number;
+}
+
+export interface ImageRecord {
+  id: number;
+  revision: number;
+  image: { file_name: string; size: [number, number]; digest: string | null; licence: string | null };
+  annotations: Annotation[];
+  split: string | null;
+  has_image: boolean;
+}
+
+export interface Candidate {
+  mask: Mask;
+  box: [number, number, number, number];
+  area: number;
+  predicted_iou: number;
+  /** 0 the single answer; 1 whole, 2 part, 3 subpart. */
+  level: number;
+  logits: string;
+}
+
+export interface PredictReply {
+  predictions: { candidates: Candidate[]; ambiguous: boolean }[];
+  model_digest: string;
+  milliseconds: Record<string, number>;
+}
+
+export interface Embedding {
+  state: "ready" | "queued" | "running" | "missing";
+  position: number;
+  model: string;
+}
+
+export interface Session {
+  user: { name: string; role: "annotator" | "reviewer" | "admin" } | null;
+  login_required: boolean;
+  csrf_token: string | null;
+  version: string;
+}
+
+export interface Category {
+  name: string;
+  supercategory: string | null;
+  color: string | null;
+  position: number;
+}
+
+export interface Job {
+  id: number;
+  kind: string;
+  state: "queued" | "running" | "done" | "failed" | "cancelled";
+  done: number;
+  total: number | null;
+  message: string | null;
+  error: string | null;
+  record_id: number | null;
+  created_at: string;
+  finished_at: string | null;
+}
+
+export interface Task {
+  job: Job;
+  token: string;
+  lease_seconds: number;
+}
+
+export interface Revision {
+  revision: number;
+  at: string;
+  actor: string;
+  kind: string;
+  added: Id[];
+  changed: Id[];
+  removed: Id[];
+  note: string | null;
+}
+
+export interface Thresholds {
+  pred_iou_thresh: number;
+  stability_score_thresh: number;
+}
+
+export interface Run {
+  run: string;
+  state: "queued" | "running" | "done" | "failed";
+  done: number;
+  proposals: number;
+  message: string | null;
+}
