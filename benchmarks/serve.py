@@ -147,7 +147,7 @@ async def timed(http: httpx2.AsyncClient, record: int, body: Any, headers: dict[
     tally.codes[answer.status_code] += 1
     if answer.status_code == 200:
         tally.seconds.append(time.perf_counter() - begin)
-        tally.sent_bytes.append(len(answer.content))
+        tally.sent_bytes.append(answer.num_bytes_downloaded)
     return answer.json()
 
 

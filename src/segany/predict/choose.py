@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segany.errors import ConfigError
-from segany.geometry import Frame
+from segany.geometry import Frame, Size
 from segany.masks import RLE, LogitWindow, rle_iou_matrix
 from segany.schema import Prediction, Prompt
 
@@ -40,6 +40,8 @@ _KEPT = 0.99
 # Sizes are taken to differ by a factor of e^3 until a project shows that they differ less; _PRIOR says how soon.
 _SPREAD = 3.0
 _WORST_FIT = -4.0
+# Longest side of a mask, in pixels, on which depths are measured: four times as many tell nothing more.
+_LONGEST = 192
 
 
 class Candidates(NamedTuple):
@@ -191,24 +193,34 @@ def look_at(prediction: Prediction, prompt: Prompt) -> Candidates:
     import cv2
 
     assert prompt.points is not None
-    frame, at = prediction.frame, prompt.points[:1]
-    if frame.original.area > frame.model.area:
-        # Of a large image the model's own resolution tells as much.
-        at, frame = frame.to_model(at), Frame(frame.model, frame.model, frame.padded)
-    x, y = (int(value) for value in (at[0] - (frame.offset[1], frame.offset[0])).tolist())
+    frame = prediction.frame
+    at = frame.to_model(prompt.points[:1])[0]
     depths, shares = np.zeros(len(prediction)), np.zeros(len(prediction))
     for place, logits in enumerate(prediction.low_res_logits):
-        window = LogitWindow.cut(logits, frame, 0.0)
-        x0, y0, x1, y1 = window.box
+        # Neither beyond the model's own resolution nor, of a large mask, beyond what tells how deep a click lies.
+        whole = _reduced(frame, min(1.0, (frame.original.area / frame.model.area) ** 0.5))
+        x0, y0, x1, y1 = LogitWindow.cut(logits, whole, 0.0).box
         if x0 == x1:
             continue
+        scale = whole.original.width / frame.model.width * min(1.0, _LONGEST / max(x1 - x0, y1 - y0))
+        drawn = _reduced(frame, scale)
+        window = LogitWindow.cut(logits, drawn, 0.0)
+        x0, y0, x1, y1 = window.box
         # One pixel of outside all round: beyond the image is outside, too.
-        inside = np.pad(np.concatenate(list(window.strips(frame)), axis=1) > 0, 1)
-        shares[place] = np.count_nonzero(inside) / frame.original.area
+        inside = np.pad(np.concatenate(list(window.strips(drawn)), axis=1) > 0, 1)
+        shares[place] = np.count_nonzero(inside) / drawn.original.area
+        size = (drawn.original.width, drawn.original.height)
+        x, y = (int(value) for value in at / (frame.model.width, frame.model.height) * size)
         if x0 <= x < x1 and y0 <= y < y1 and inside[y - y0 + 1, x - x0 + 1]:
             distance = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
             depths[place] = distance[y - y0 + 1, x - x0 + 1] / distance.max()
     return Candidates(prediction.iou_predictions, depths, shares)
+
+
+def _reduced(frame: Frame, scale: float) -> Frame:
+    """The same region drawn with `scale` pixels for each of the model's."""
+    height, width = (max(1, round(side * scale)) for side in frame.model)
+    return Frame(Size(height, width), frame.model, frame.padded)
 
 
 def _is_choice(prediction: Prediction, prompt: Prompt) -> bool:

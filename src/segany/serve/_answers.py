@@ -1,10 +1,12 @@
 """Prompts to answers, in a worker's thread; and earlier answers, remembered so that they can be refined."""
 
+import os
 import secrets
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +53,8 @@ class Answers:
         self._kept: OrderedDict[str, FirstAnswer] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
+        # The masks of one answer side by side; prompts that come at once share the threads.
+        self._drawing = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="segany-drawing")
 
     def answer(
         self,
@@ -93,6 +97,10 @@ class Answers:
         )
         return reply.model_dump_json().encode()
 
+    def close(self) -> None:
+        """End its threads."""
+        self._drawing.shutdown()
+
     def recall(self, logits_id: str) -> FirstAnswer | None:
         """An earlier answer by the id of one of its candidates, or None when it was forgotten."""
         with self._lock:
@@ -122,8 +130,8 @@ class Answers:
         first_level = 1 if len(prediction) > 1 else 0
         ranking: Sequence[int] = prediction.ranking.tolist()
         candidates = []
-        for index in ranking if alternatives else ranking[:1]:
-            rle = prediction.rle(index)
+        wanted = ranking if alternatives else ranking[:1]
+        for index, rle in zip(wanted, self._drawing.map(prediction.rle, wanted), strict=True):
             x0, y0, x1, y1 = rle.box
             candidates.append(
                 CandidateReply.model_construct(

@@ -117,6 +117,8 @@ class Services:
         await asyncio.to_thread(self._runner.join, self.settings.shutdown_seconds)
         for pool in self.pools:
             await asyncio.to_thread(pool.close)
+        if self._model is not None:
+            self._model.answers.close()
 
     @property
     def is_loaded(self) -> bool:
