@@ -46,6 +46,7 @@ def test_masks_are_drawn_and_scored(data: Path, tmp_path: Path, capsys: pytest.C
     assert "masks: 2 of 2 images" in shown
     assert "IoU above 0.90: 50.0 (" in shown
     assert "left as they were: 1; removed or wrong: 1; skipped: 0; added: 0" in shown
+    assert "neither changed nor given a verdict: 1; they count as right" in shown
     assert audit("score", out, "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["masks"], document["removed"], document["over_75"]["mean"]) == (2, 1, 0.5)

@@ -67,6 +67,7 @@ def test_masks_that_nobody_touched_are_right_but_not_for_certain(drawn: Path) ->
     scores = score_audit(drawn)
     assert (scores.unchanged, scores.removed, scores.skipped, scores.added, scores.images) == (12, 0, 0, 0, 4)
     assert scores.over_90.mean == scores.over_75.mean == scores.mean.mean == 1
+    assert scores.silent == 12
     # Wilson's interval of 12 of 12.
     assert scores.over_90.low == pytest.approx(0.757, abs=1e-3)
     assert scores.over_90.high == 1
@@ -87,7 +88,7 @@ def test_corrections_by_hand(drawn: Path) -> None:
     scores = score_audit(drawn)
     expected = [masks[1].iou(RLE.from_mask(larger)), 0, 1, masks[4].iou(RLE.from_mask(smaller)), *[1] * 8]
     assert scores.ious.tolist() == expected
-    assert (scores.unchanged, scores.removed, scores.added) == (9, 1, 1)
+    assert (scores.unchanged, scores.removed, scores.added, scores.silent) == (9, 1, 1, 9)
     assert scores.over_90.mean == np.mean(np.array(expected) > 0.9)
     assert scores.over_75.mean == np.mean(np.array(expected) > 0.75)
     assert scores.over_90.low < scores.over_90.mean < scores.over_90.high
@@ -101,6 +102,7 @@ def test_verdicts_speak_for_masks(drawn: Path) -> None:
     (drawn / "masks.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     scores = score_audit(drawn)
     assert (len(scores.ious), scores.removed, scores.skipped, scores.unchanged) == (11, 1, 1, 10)
+    assert scores.silent == 9
     lines[4] += "maybe"
     (drawn / "masks.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     with pytest.raises(RecordError) as caught:

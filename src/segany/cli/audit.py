@@ -55,6 +55,11 @@ def score(
         f"left as they were: {scores.unchanged}; removed or wrong: {scores.removed}; skipped: {scores.skipped}; "
         f"added: {scores.added}"
     )
+    if scores.silent:
+        print(
+            f"neither changed nor given a verdict: {scores.silent}; they count as right, so the shares hold only if "
+            "somebody looked at them (write ok into masks.csv)"
+        )
     print("in percent, with 95 % intervals; SA-1B's own audit found 94 % above 0.90 and 97 % above 0.75")
     return 0
 
@@ -70,4 +75,5 @@ def _document(scores: "AuditScores") -> dict[str, Any]:
         "removed": scores.removed,
         "skipped": scores.skipped,
         "added": scores.added,
+        "silent": scores.silent,
     }

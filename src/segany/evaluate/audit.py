@@ -48,6 +48,7 @@ class AuditScores:
         removed: Masks that were removed or called wrong.
         skipped: Masks that nobody could judge; they are not among the N.
         added: Masks that people added; they are not among the N either.
+        silent: Masks of the N that were neither changed nor given a verdict: right, or not looked at.
     """
 
     ious: NDArray[np.float64]
@@ -59,6 +60,7 @@ class AuditScores:
     removed: int
     skipped: int
     added: int
+    silent: int
 
 
 def draw_audit(data: Path, out: Path, *, masks: int = 100, seed: int = 0) -> int:
@@ -128,7 +130,7 @@ def score_audit(folder: Path, corrected: Path | None = None) -> AuditScores:
     after = dict(_masks(corrected or folder / TO_CORRECT))
     verdicts = _verdicts(folder / TABLE)
     ious, groups = [], []
-    unchanged = removed = skipped = 0
+    unchanged = removed = skipped = silent = 0
     for number, (group, mask) in before.items():
         verdict = verdicts.get(str(number), "")
         if verdict == "skip":
@@ -138,7 +140,9 @@ def score_audit(folder: Path, corrected: Path | None = None) -> AuditScores:
         if fixed is not None and fixed.size != mask.size:
             raise RecordError(f"mask {number} is {mask.size}, its correction {fixed.size}; keep the image's size.")
         removed += fixed is None
-        unchanged += fixed is not None and fixed.counts == mask.counts
+        is_same = fixed is not None and fixed.counts == mask.counts
+        unchanged += is_same
+        silent += is_same and not verdict
         ious.append(0.0 if fixed is None else mask.iou(fixed))
         groups.append(group)
     if not ious:
@@ -154,6 +158,7 @@ def score_audit(folder: Path, corrected: Path | None = None) -> AuditScores:
         removed,
         skipped,
         len(after.keys() - before.keys()),
+        silent,
     )
 
 
