@@ -16,6 +16,7 @@ from segany.cli import (
     data,
     demo,
     doctor,
+    engine,
     evaluate,
     everything,
     quantize,
@@ -56,6 +57,7 @@ app.command("doctor")(doctor.command)
 app.add_typer(weights.app, name="weights")
 app.add_typer(cache.app, name="cache")
 app.add_typer(store.app, name="store")
+app.add_typer(engine.app, name="engine")
 app.command("serve")(serve.command)
 app.add_typer(users.app, name="users")
 app.add_typer(data.app, name="data")
