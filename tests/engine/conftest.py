@@ -72,11 +72,11 @@ class ColourBackend(FakeBackend):
     def _region(self, cells: NDArray[np.uint8], x: int, y: int, kind: int) -> NDArray[np.float32]:
         alike = np.abs(cells.astype(np.int64) - cells[y, x]).sum(axis=2) < 130
         _, labels = cv2.connectedComponents(alike.astype(np.uint8), connectivity=4)
-        region = (labels == labels[y, x]).astype(np.uint8)
+        region = (alike if kind == 1 else labels == labels[y, x]).astype(np.uint8)
         shrink = self.damage + (12 if kind == 3 else 0)
         if shrink:
             region = cv2.erode(region, np.ones((2 * shrink + 1,) * 2, dtype=np.uint8))
-        return np.where((alike if kind == 1 else region) > 0, 10.0, -10.0).astype(np.float32)
+        return np.where(region > 0, 10.0, -10.0).astype(np.float32)
 
 
 @dataclass

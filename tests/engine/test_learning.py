@@ -156,7 +156,7 @@ def test_an_exemplar_proposes_more_of_the_same(painted: Made) -> None:
     exemplars = mask_features(embedding, reds[:1])
     for number in others:
         embedding = made.predictor.embed(made.store.image(number))
-        found = propose_like(made.predictor, embedding, exemplars, least=0.5, category="red")
+        found = propose_like(made.predictor, embedding, exemplars, category="red")
         wanted = [mask for mask, name in zip(made.truths[number], made.names[number], strict=True) if name == "red"]
         assert len(found) == len(compare_masks([one.segmentation for one in found], wanted)) == 2
         assert found[0].category == "red"

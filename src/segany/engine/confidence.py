@@ -78,13 +78,13 @@ class Confidence:
         labels, images = np.asarray(accepted, dtype=np.int64), np.asarray(groups)
         if len(labels) < LEAST_REVIEWS or np.bincount(labels, minlength=2).min() < _LEAST_OF_KIND:
             return None
-        head = LinearHead.fit(evidence, labels.tolist(), count=2, penalty=_PENALTY)
+        head = LinearHead.fit(evidence, labels.tolist(), count=2, penalty=_PENALTY, balanced=False)
         folds = np.searchsorted(np.unique(images), images) % _FOLDS
         chances = np.full(len(labels), np.nan)
         for fold in range(_FOLDS):
             held, rest = folds == fold, folds != fold
             if held.any() and len(np.unique(labels[rest])) == 2:
-                other = LinearHead.fit(evidence[rest], labels[rest].tolist(), count=2, penalty=_PENALTY)
+                other = LinearHead.fit(evidence[rest], labels[rest].tolist(), count=2, penalty=_PENALTY, balanced=False)
                 chances[held] = other.probabilities(evidence[held])[:, 1]
         known = ~np.isnan(chances)
         line = _line(chances[known], labels[known], precision)

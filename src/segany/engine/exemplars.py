@@ -41,7 +41,7 @@ def propose_like(
         exemplars: [N, C] of `mask_features` on other images, at least one.
         others: [M, C] of things that are not meant, such as rejected masks; the image's mean when left out.
         limit: Most clicks.
-        least: Keep masks whose likeness is above this: cosine with the exemplars less that with the others, -2 to 2.
+        least: Keep masks whose likeness is above this: cosine with the direction from the others to the exemplars.
         chooser: Ranks each click's masks, beside their likeness.
         category: Name for what is found.
 

@@ -29,14 +29,23 @@ class LinearHead:
     offsets: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, vectors: NDArray[np.floating], classes: Sequence[int], *, count: int, penalty: float) -> "LinearHead":
-        """Fit; classes weigh alike, however many examples they have.
+    def fit(
+        cls,
+        vectors: NDArray[np.floating],
+        classes: Sequence[int],
+        *,
+        count: int,
+        penalty: float,
+        balanced: bool = True,
+    ) -> "LinearHead":
+        """Fit.
 
         Args:
             vectors: [N, C], at least one.
             classes: N numbers from 0 to `count` - 1.
             count: K, how many classes there are.
             penalty: Weight of the squared weights, for each example.
+            balanced: Classes weigh alike, however many examples they have; else probabilities say how often.
 
         Raises:
             ConfigError: No examples, or numbers that do not fit.
@@ -53,7 +62,9 @@ class LinearHead:
         spread = np.where(spread > 1e-9, spread, 1.0)
         x = (given - mean) / spread
         truth = np.eye(count)[labels]
-        share = 1 / (np.bincount(labels, minlength=count)[labels] * len(np.unique(labels)))
+        share = np.full(len(labels), 1 / len(labels))
+        if balanced:
+            share = 1 / (np.bincount(labels, minlength=count)[labels] * len(np.unique(labels)))
         width = x.shape[1]
 
         def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

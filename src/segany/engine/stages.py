@@ -46,6 +46,9 @@ class StageSettings:
         stability_score_thresh: "automatic": and of at least this stability.
         ask_iou_thresh: "semi-automatic": masks of a predicted IoU up to this are forgotten.
         ask_stability_thresh: "semi-automatic": and those below this stability.
+        ask_from: "semi-automatic": once it was learned what people accept, masks that are less likely than this to be
+            accepted are forgotten, too: a look at each (1.6 s) costs more than a click and a look where one is missing
+            (4 s), see `annotator.Costs`.
         box_nms_thresh: Of two masks whose boxes overlap by more than this IoU the better is taken.
         overlap_thresh: Masks that overlap an accepted one by more than this IoU are the same object.
         records: Only these; all with an image when left out.
@@ -56,8 +59,9 @@ class StageSettings:
     points_per_side: int = 32
     pred_iou_thresh: float = 0.88
     stability_score_thresh: float = 0.95
-    ask_iou_thresh: float = 0.7
-    ask_stability_thresh: float = 0.85
+    ask_iou_thresh: float = 0.88
+    ask_stability_thresh: float = 0.95
+    ask_from: float = 0.4
     box_nms_thresh: float = 0.7
     overlap_thresh: float = 0.5
     records: tuple[int, ...] | None = None
@@ -205,13 +209,17 @@ def _judged(
     if not found:
         return []
     digest, at = predictor.backend.model_digest, datetime.now(UTC)
-    scores = [float(one.predicted_iou or 0.0) for one in found]
+    ask_people: list[bool] = [False] * len(found)
     extras: list[dict[str, Any]] = [{} for _ in found]
-    ask_people = [False] * len(found)
     if settings.stage == "semi-automatic":
         chances = _chances(found, embedding, learned)
-        fits = learned is not None and learned.model_digest == digest
-        line = learned.keep_from if learned is not None and fits else np.inf
+        line = np.inf
+        if learned is not None and learned.model_digest == digest:
+            line = learned.keep_from
+            worth = [place for place, chance in enumerate(chances) if chance >= min(settings.ask_from, line)]
+            found, chances = [found[place] for place in worth], [chances[place] for place in worth]
+            if not found:
+                return []
         ask_people = [chance < line for chance in chances]
         again = _asked_again(found[:_ASKED_AGAIN], predictor, embedding)
         extras = [{"confidence": round(chance, 4)} for chance in chances]
@@ -221,7 +229,7 @@ def _judged(
         replace(
             one,
             id=f"auto-{job}-{place}",
-            predicted_iou=scores[place],
+            predicted_iou=float(one.predicted_iou or 0.0),
             source="automatic",
             review_state="flagged" if asked else "unreviewed",
             model_digest=digest,
