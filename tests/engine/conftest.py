@@ -64,12 +64,13 @@ class ColourBackend(FakeBackend):
 
     def low_res(self, scored: Scored, index: NDArray[np.int64], near: float | None = None) -> NDArray[np.float32]:
         features, places = scored.state
-        return np.array([self._region(features.cells, *places[p], int(k)) for p, k in index]).reshape(-1, 256, 256)
+        return np.array([self._region(features.cells, places[p], int(k)) for p, k in index]).reshape(-1, 256, 256)
 
     def features_from_numpy(self, arrays: Mapping[str, NDArray[Any]]) -> Features:
         raise NotImplementedError
 
-    def _region(self, cells: NDArray[np.uint8], x: int, y: int, kind: int) -> NDArray[np.float32]:
+    def _region(self, cells: NDArray[np.uint8], place: tuple[int, int], kind: int) -> NDArray[np.float32]:
+        x, y = place
         alike = np.abs(cells.astype(np.int64) - cells[y, x]).sum(axis=2) < 130
         _, labels = cv2.connectedComponents(alike.astype(np.uint8), connectivity=4)
         region = (alike if kind == 1 else labels == labels[y, x]).astype(np.uint8)
