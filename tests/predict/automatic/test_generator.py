@@ -159,6 +159,22 @@ def test_a_budget_forgets_the_least_sure_masks_first(hills: Any, photo: NDArray[
     assert part.nbytes <= budget
 
 
+def test_masks_beyond_the_budget_are_drawn_again(hills: Any, photo: NDArray[np.uint8]) -> None:
+    own, wanted = generator(hills, points_per_side=8), Thresholds(stability_score_thresh=0.5)
+    whole = own.propose(photo)
+    budget = whole.nbytes * 9 // 10
+    part = own.propose(photo, max_bytes=budget)
+    assert (part.forgotten, len(part)) == (0, len(whole))
+    assert part.nbytes <= budget
+    made = len(hills.asked)
+    assert [a.segmentation for a in part.select(wanted).annotations] == [
+        a.segmentation for a in whole.select(wanted).annotations
+    ]
+    assert len(hills.asked) > made
+    # What was drawn for the selection, and the masks that it remembers, do not stay beyond the budget either.
+    assert part.nbytes <= budget
+
+
 def test_a_budget_is_shared_by_the_crops(hills: Any, photo: NDArray[np.uint8]) -> None:
     own = generator(hills, points_per_side=4, crop_n_layers=1)
     whole = own.propose(photo)

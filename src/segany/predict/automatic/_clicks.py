@@ -3,11 +3,12 @@
 import heapq
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segany.geometry import Size
 from segany.masks import LogitWindow
 
 __all__ = ["MASK_OVERHEAD", "Answer", "Clock", "Kept", "Progress", "spread_order"]
@@ -17,6 +18,10 @@ __all__ = ["MASK_OVERHEAD", "Answer", "Clock", "Kept", "Progress", "spread_order
 Progress = Callable[[int, int, float], None]
 # What Python needs for a kept mask beside its logits, bytes.
 MASK_OVERHEAD = 1000
+
+# What is kept of a mask that is to be drawn again: every fourth logit of every fourth row, as `Backend.sample` has
+# them; and what stands for those that lie outside its window.
+_STEP, _FAR_OUTSIDE = 4, -32.0
 
 # Predicted IoU, click and level, so that of two equal scores the earlier click is the better one; no two are the same.
 _Rank = tuple[float, int, int]
@@ -53,6 +58,22 @@ class Answer:
         """Memory that it takes, in bytes."""
         return self.window.cells.nbytes + MASK_OVERHEAD
 
+    @property
+    def can_shrink(self) -> bool:
+        """Whether it takes less memory when it is drawn again later."""
+        return self.is_drawn and self.window.cells.size > (self.window.side.height // _STEP) * (
+            self.window.side.width // _STEP
+        )
+
+    def shrunk(self) -> "Answer":
+        """The same with a sample of its logits, to be drawn again when it is wanted."""
+        window = self.window
+        (top, left), (height, width) = window.corner, window.cells.shape
+        whole = np.full(window.side, _FAR_OUTSIDE, dtype=np.float32)
+        whole[top : top + height, left : left + width] = window.cells
+        sample = whole[_STEP // 2 :: _STEP, _STEP // 2 :: _STEP].copy()
+        return replace(self, window=LogitWindow(sample, (0, 0), Size(*sample.shape), (0, 0, 0, 0)), is_drawn=False)
+
 
 class Kept:
     """Answers of one crop within a budget of bytes."""
@@ -60,29 +81,40 @@ class Kept:
     def __init__(self, max_bytes: int) -> None:
         """Keep answers of up to so many bytes in all; at least one."""
         self._max_bytes = max_bytes
-        # A heap, the least sure answer first.
-        self._answers: list[tuple[_Rank, Answer]] = []
+        self._answers: dict[_Rank, Answer] = {}
+        # Heaps, the least sure answer first: of those that can shrink, and of all.
+        self._large: list[_Rank] = []
+        self._all: list[_Rank] = []
         self._best_forgotten: _Rank | None = None
         self.nbytes = 0
         self.forgotten = 0
 
     def add(self, answer: Answer) -> None:
-        """Keep an answer, and forget those of lowest predicted IoU if it is too much."""
+        """Keep an answer; if it is too much, shrink those of lowest predicted IoU, and if that is, forget them."""
         rank = (answer.iou_prediction, -answer.click, -answer.level)
         if self._best_forgotten is not None and rank < self._best_forgotten:
             # There may be room, but a better one had to go before.
             self.forgotten += 1
             return
-        heapq.heappush(self._answers, (rank, answer))
+        self._answers[rank] = answer
+        heapq.heappush(self._all, rank)
+        if answer.can_shrink:
+            heapq.heappush(self._large, rank)
         self.nbytes += answer.nbytes
+        while self.nbytes > self._max_bytes and self._large:
+            least = heapq.heappop(self._large)
+            if least in self._answers:
+                self.nbytes -= self._answers[least].nbytes
+                self._answers[least] = self._answers[least].shrunk()
+                self.nbytes += self._answers[least].nbytes
         while self.nbytes > self._max_bytes and len(self._answers) > 1:
-            self._best_forgotten, least = heapq.heappop(self._answers)
-            self.nbytes -= least.nbytes
+            self._best_forgotten = heapq.heappop(self._all)
+            self.nbytes -= self._answers.pop(self._best_forgotten).nbytes
             self.forgotten += 1
 
     def ranked(self) -> list[Answer]:
         """From the highest predicted IoU to the lowest, ties by click."""
-        return [answer for _, answer in sorted(self._answers, reverse=True)]
+        return [self._answers[rank] for rank in sorted(self._answers, reverse=True)]
 
 
 class Clock:

@@ -43,6 +43,20 @@ def greedy(
         full: Enlarges the mask of an index.
     """
     contest = _Contest(crop, wanted, offset)
+    try:
+        yield from _decide(contest, crop, whole, wanted, full)
+    finally:
+        if isinstance(crop.windows, DrawnLater):
+            crop.windows.trim()
+
+
+def _decide(
+    contest: "_Contest",
+    crop: CropProposals,
+    whole: NDArray[np.int64],
+    wanted: Thresholds,
+    full: Callable[[int], EnlargedMask],
+) -> Iterator[tuple[int, EnlargedMask]]:
     while len(contest.alive):
         best = int(contest.alive[0])
         if not contest.is_drawn[best]:

@@ -99,17 +99,32 @@ def _to_pixels(edges: NDArray[np.float64], side: tuple[int, ...], frame: Frame) 
 class DrawnLater(Sequence[LogitWindow]):
     """Windows that are drawn when they are asked for, best many at a time."""
 
-    def __init__(self, count: int, draw: Callable[[Sequence[int]], Iterable[LogitWindow]]) -> None:
-        """Take the number of windows, and what draws those of some numbers."""
+    def __init__(
+        self, count: int, draw: Callable[[Sequence[int]], Iterable[LogitWindow]], room: int | None = None
+    ) -> None:
+        """Take the number of windows, what draws those of some numbers, and bytes for those that are drawn later."""
         self._count = count
         self._draw = draw
+        self._room = room
         self._drawn: dict[int, LogitWindow] = {}
+        # Those of them that were drawn later, the earliest first.
+        self._later: dict[int, int] = {}
 
     def prefetch(self, numbers: Iterable[int]) -> None:
-        """Draw those of them that are not drawn yet."""
+        """Draw those of them that are not drawn yet; others that were drawn later may go for them."""
         missing = [number for number in numbers if number not in self._drawn]
         if missing:
+            self.trim()
             self._drawn.update(zip(missing, self._draw(missing), strict=True))
+            self._later.update((number, self._drawn[number].cells.nbytes) for number in missing)
+
+    def trim(self) -> None:
+        """Give back what was drawn later and has no room."""
+        excess = 0 if self._room is None else sum(self._later.values()) - self._room
+        while excess > 0 and self._later:
+            number = next(iter(self._later))
+            excess -= self._later.pop(number)
+            del self._drawn[number]
 
     def has(self, number: int) -> bool:
         """Whether one is drawn."""

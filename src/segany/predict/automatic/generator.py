@@ -109,7 +109,8 @@ class AutomaticMaskGenerator:
             progress: Called after each group of clicks.
             max_seconds: Stop clicking after this time and return what was found; clicks are spread over the image, so
                 that a part of them covers all of it.
-            max_bytes: Most memory for remembered masks; beyond it those of lowest predicted IoU are forgotten.
+            max_bytes: Most memory for remembered masks; beyond it those of lowest predicted IoU are drawn again when
+                they are wanted, and where even that is too much, forgotten.
 
         Raises:
             ImageError: It cannot be read as an image.
@@ -221,7 +222,7 @@ class _Run:
             stability_slack=np.array([one.slack for one in best], dtype=np.float64),
             inner=np.array([one.inner for one in best], dtype=np.int64).reshape(-1, 4),
             outer=np.array([one.outer for one in best], dtype=np.int64).reshape(-1, 4),
-            windows=self._windows(features, frame, clicks, best),
+            windows=self._windows(features, frame, clicks, best, budget - kept.nbytes),
         )
         return crop, kept.nbytes
 
@@ -319,9 +320,9 @@ class _Run:
             yield LogitWindow.cut(logits, frame, -offset)
 
     def _windows(
-        self, features: Features, frame: Frame, clicks: NDArray[np.float64], answers: Sequence[Answer]
+        self, features: Features, frame: Frame, clicks: NDArray[np.float64], answers: Sequence[Answer], room: int
     ) -> Sequence[LogitWindow]:
-        """The windows of answers; those that are not drawn yet are drawn when they are asked for."""
+        """The windows of answers; those that are not drawn yet are drawn when asked for, and kept if there is room."""
         if all(one.is_drawn for one in answers):
             return tuple(one.window for one in answers)
         numbers = np.array([one.click for one in answers])
@@ -337,7 +338,7 @@ class _Run:
                 windows += zip(members.tolist(), self._draw(scored, index, frame), strict=True)
             return (window for _, window in sorted(windows, key=lambda one: one[0]))
 
-        later = DrawnLater(len(answers), draw)
+        later = DrawnLater(len(answers), draw, room)
         for number, one in enumerate(answers):
             if one.is_drawn:
                 later.put(number, one.window)
