@@ -44,7 +44,7 @@ def test_the_walk_finds_a_route_without_a_rule(store: Any) -> None:
 def filled(path: str) -> str:
     for name in ("record_id", "job_id", "token_id"):
         path = path.replace(f"{{{name}}}", "1")
-    return path.replace("{run}", "0a").replace("{name}", "cat").replace("{path:path}", "")
+    return path.replace("{run}", "0a").replace("{name:path}", "cat").replace("{name}", "cat").replace("{path:path}", "")
 
 
 def test_the_rule_of_every_route_holds_for_every_role(server: Any, add_user: Any) -> None:

@@ -39,7 +39,7 @@ _API: dict[str, dict[str, Rule]] = {
     "/records/{record_id}/everything/{run}/events": {"GET": "annotator"},
     "/records/{record_id}/everything/{run}/select": {"POST": "annotator"},
     "/categories": {"GET": "annotator"},
-    "/categories/{name}": {"PUT": "annotator", "DELETE": "reviewer"},
+    "/categories/{name:path}": {"PUT": "annotator", "DELETE": "reviewer"},
     "/stats": {"GET": "annotator"},
     "/events": {"GET": "reviewer"},
     "/versions": {"GET": "annotator", "POST": "reviewer"},

@@ -36,7 +36,7 @@ async def categories(here: Here) -> CategoriesReply:
     return CategoriesReply(categories=[category_reply(each) for each in found])
 
 
-@router.put("/categories/{name}")
+@router.put("/categories/{name:path}")
 async def put_category(here: Here, who: Who, name: _Name, asked: CategoryRequest) -> CategoryReply:
     """Add a class name, or change what is said of it."""
     category = CategoryInfo(name, asked.supercategory, asked.color, asked.position)
@@ -44,7 +44,7 @@ async def put_category(here: Here, who: Who, name: _Name, asked: CategoryRequest
     return category_reply(category)
 
 
-@router.delete("/categories/{name}", status_code=204)
+@router.delete("/categories/{name:path}", status_code=204)
 async def remove_category(here: Here, who: Who, name: _Name) -> None:
     """Forget a class name that no annotation has."""
     await here.reading.run(here.store.collection.remove_category, name, actor=who.name)
