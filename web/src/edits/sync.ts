@@ -84,10 +84,7 @@ export class Sync {
     if (!conflict) return;
     this.conflicts.delete(record);
     this.learn(conflict.theirs);
-    for (const operation of this.of(record)) {
-      operation.base = conflict.theirs.revision;
-      this.later(() => this.keep.add(operation));
-    }
+    this.rebase(record, conflict.theirs.revision);
     void this.run();
   }
 
@@ -120,6 +117,13 @@ export class Sync {
   private later(work: () => Promise<unknown>): void {
     // A browser without a database (a private window) still saves; it only forgets what waits when it is closed.
     this.writing = this.writing.then(work).catch(() => undefined);
+  }
+
+  private rebase(record: number, revision: number): void {
+    for (const operation of this.of(record)) {
+      operation.base = revision;
+      this.later(() => this.keep.add(operation));
+    }
   }
 
   private drop(operation: Operation): void {
@@ -158,11 +162,12 @@ export class Sync {
       }
       const saved = await this.sent(operation);
       this.learn(saved);
-      this.drop(operation);
       this.offline = false;
       this.wait = FIRST_WAIT_MS;
-      // Whoever made more operations meanwhile made them on top of this one.
-      for (const later of this.of(id)) later.base = saved.revision;
+      // Those made meanwhile were made on top of this one. Written down before this one is forgotten: a page that is
+      // closed in between sends this one again, which changes nothing.
+      this.rebase(id, saved.revision);
+      this.drop(operation);
       this.watcher.saved(saved, operation);
       return true;
     } catch (error) {

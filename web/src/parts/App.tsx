@@ -101,6 +101,12 @@ function Head() {
           </button>
         ))}
       </nav>
+      <button type="button" aria-label="Previous image" title="Previous image (,)" onClick={() => void step(-1)}>
+        ‹
+      </button>
+      <button type="button" aria-label="Next image" title="Next image (.)" onClick={() => void step(1)}>
+        ›
+      </button>
       <span class="file-name">{current.value?.image.file_name}</span>
       <div class="head-right">
         {task.value ? (
@@ -176,7 +182,7 @@ function Toolbar() {
         </label>
       )}
       <span class="gap" />
-      <label>
+      <label title="Opacity of masks">
         Masks{" "}
         <input
           type="range"
@@ -196,12 +202,6 @@ function Toolbar() {
       </button>
       <button type="button" aria-label="Zoom in" onClick={() => zoom(1.25)}>
         +
-      </button>
-      <button type="button" aria-label="Previous image" onClick={() => void step(-1)}>
-        ‹
-      </button>
-      <button type="button" aria-label="Next image" onClick={() => void step(1)}>
-        ›
       </button>
     </div>
   );

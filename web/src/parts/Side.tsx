@@ -53,7 +53,8 @@ function Labels() {
   const give = (value: string) => {
     const given = value.trim().slice(0, 200) || null;
     name(given);
-    if (given && !categories.value.some((each) => each.name === given)) {
+    // A name with a slash has no address on the server; the masks keep it all the same.
+    if (given && !given.includes("/") && !categories.value.some((each) => each.name === given)) {
       // A class that is new gets a colour of its own.
       const made = { name: given, supercategory: null, color: paletteColour(categories.value.length), position: 0 };
       categories.value = [...categories.value, { ...made, position: categories.value.length }];
@@ -177,7 +178,7 @@ function Slider({ words, value, least, change }: { words: string; value: number;
   return (
     <label class="slider">
       <span>
-        {words} <output>{value.toFixed(2)}</output>
+        {words} <span>{value.toFixed(2)}</span>
       </span>
       <input
         type="range"

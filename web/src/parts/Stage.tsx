@@ -4,7 +4,8 @@ import { effect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { drawBase, drawOverlay } from "../stage/layers";
 import { holdSpace, leave, move, press, type Press, release, wheel } from "../stage/pointer";
-import { fit, stageSize } from "../stage/view";
+import { stageSize } from "../stage/view";
+import { zoomToImage, zoomToMask } from "../work/hotkeys";
 import { whenHovered } from "../work/segment";
 import { current, embedding, picture, screen, stopwatch, tool } from "../work/state";
 
@@ -21,8 +22,7 @@ export function Stage({ compare }: { compare: boolean }) {
     const element = host.current!;
     const measure = () => {
       stageSize.value = { width: element.clientWidth, height: element.clientHeight };
-      const record = current.peek();
-      if (record) fit(record.image.size);
+      frame();
     };
     const watcher = new ResizeObserver(measure);
     watcher.observe(element);
@@ -36,9 +36,9 @@ export function Stage({ compare }: { compare: boolean }) {
       performance.measure(MEASURE, { start: at, end: performance.now() });
     });
     const stopFitting = effect(() => {
-      const record = current.value;
+      // New with every image that is opened; the record is new with every edit.
       void picture.value;
-      if (record) fit(record.image.size);
+      frame();
     });
     const stops = listen(element);
     return () => {
@@ -79,6 +79,12 @@ export function Plain() {
       <span class="corner-note">without</span>
     </div>
   );
+}
+
+/** The whole image; in a review the mask that is looked at. */
+function frame(): void {
+  zoomToImage();
+  if (screen.peek() === "review") zoomToMask();
 }
 
 /** Draw in the next frame whenever something changes that was read while drawing. */

@@ -58,15 +58,16 @@ export function paint(points: [number, number][], radius: number, erase: boolean
 export function startPolygon(tolerance: number): void {
   const target = active.peek();
   polygon.value = target
-    ? { id: target.id, rings: trace(Shape.of(target.mask)).map((ring) => simplify(ring, tolerance)), open: false }
-    : { id: null, rings: [], open: true };
+    ? { id: target.id, rings: trace(Shape.of(target.mask)).map((ring) => simplify(ring, tolerance)), open: false, moved: false }
+    : { id: null, rings: [], open: true, moved: true };
 }
 
 export function finishPolygon(): void {
   const drawn = polygon.peek();
   const record = current.peek();
   polygon.value = null;
-  if (!drawn || !record) return;
+  // Fewer corners alone are no reason to change a mask.
+  if (!drawn?.moved || !record) return;
   const shape = rasterise(record.image.size, drawn.rings.filter((ring) => ring.length > 2));
   if (!shape.area) {
     if (drawn.rings.length) say("An outline needs three corners");
@@ -83,7 +84,7 @@ export function moveCorner(ring: number, corner: number, to: [number, number]): 
   const rings: Ring[] = drawn.rings.map((points, index) =>
     index === ring ? points.map((point, place) => (place === corner ? to : point)) : points,
   );
-  polygon.value = { ...drawn, rings };
+  polygon.value = { ...drawn, rings, moved: true };
 }
 
 export function addCorner(ring: number, before: number, at: [number, number]): void {
@@ -93,14 +94,14 @@ export function addCorner(ring: number, before: number, at: [number, number]): v
   const points = [...(rings[ring] ?? [])];
   points.splice(before, 0, at);
   rings[ring] = points;
-  polygon.value = { ...drawn, rings };
+  polygon.value = { ...drawn, rings, moved: true };
 }
 
 export function removeCorner(ring: number, corner: number): void {
   const drawn = polygon.peek();
   if (!drawn) return;
   const rings = drawn.rings.map((points, index) => (index === ring ? points.filter((_, at) => at !== corner) : points));
-  polygon.value = { ...drawn, rings: drawn.open ? rings : rings.filter((points) => points.length > 2) };
+  polygon.value = { ...drawn, rings: drawn.open ? rings : rings.filter((points) => points.length > 2), moved: true };
 }
 
 export function merge(): void {

@@ -69,7 +69,7 @@ function step(next: ReturnType<typeof undone>, words: string, none: string): voi
     say(none);
     return;
   }
-  queue(next.edit);
+  queue({ ...next.edit, label: `${words}: ${next.edit.label}` });
   setHistory(next.history);
   const there = next.edit.changes.filter(({ after }) => after).map(({ id }) => id);
   if (there.length) selected.value = there;

@@ -23,7 +23,7 @@ const selecting = new Latest(
     ).annotations,
   (masks, asked) => {
     const now = found.peek();
-    if (now?.run === asked.run) found.value = { ...now, masks, pointed: null };
+    if (now?.run === asked.run) found.value = { ...now, masks, pointed: null, done: 1 };
   },
   complain,
   40,
@@ -39,13 +39,14 @@ export async function findEverything(): Promise<void> {
     for (;;) {
       const now = found.peek();
       if (!now || now.record !== record.id) return;
-      found.value = { ...now, run: run.run, done: run.state === "done" ? 1 : Math.min(run.done, 0.99) };
+      found.value = { ...now, run: run.run, done: Math.min(run.done, 0.99) };
       if (run.state === "failed") throw new Error(run.message ?? "the search failed.");
       if (run.state === "done") break;
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       run = await api.everythingState(record.id, run.run);
     }
-    move({});
+    const now = found.peek();
+    if (now) selecting.want(now);
   } catch (error) {
     found.value = null;
     complain(error);

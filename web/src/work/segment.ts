@@ -79,11 +79,22 @@ export function nextRank(by = 1): void {
   onHover(performance.now());
 }
 
+let turn: Promise<unknown> = Promise.resolve();
+
+/** What is clicked while an answer is awaited begins with that answer; on another image it is forgotten. */
+function inTurn(work: () => Promise<void>): Promise<void> {
+  const record = current.peek()?.id;
+  const next = turn.then(() => (current.peek()?.id === record ? work() : undefined)).catch(complain);
+  turn = next;
+  return next;
+}
+
 async function predict(prompt: Prompt, fallback?: Mask): Promise<{ candidates: Candidate[]; model: string } | null> {
   const record = current.peek();
   if (!record) return null;
   try {
     const reply = await api.predict(record.id, prompt);
+    if (current.peek()?.id !== record.id) return null;
     return { candidates: reply.predictions[0]!.candidates, model: reply.model_digest };
   } catch (error) {
     if (error instanceof ApiError && error.code === "gone" && fallback) {
@@ -112,7 +123,9 @@ function made(words: string, prompt: Prompt, candidates: Candidate[], index: num
 }
 
 /** Keep the mask at a point: what is previewed there, or what the model says. */
-export async function accept(point: [number, number]): Promise<void> {
+export const accept = (point: [number, number]) => inTurn(() => acceptNow(point));
+
+async function acceptNow(point: [number, number]): Promise<void> {
   const shown = hover.peek();
   const prompt: Prompt = { points: [point], labels: [1] };
   if (shown && shown.point[0] === point[0] && shown.point[1] === point[1]) {
@@ -128,17 +141,21 @@ export async function accept(point: [number, number]): Promise<void> {
   rank.value = 0;
 }
 
-export async function box(corners: [number, number, number, number]): Promise<void> {
-  stopPointing();
-  const found = await predict({ box: corners });
-  if (found) made("Mask from a box", { box: corners }, found.candidates, 0, found.model);
+export function box(corners: [number, number, number, number]): Promise<void> {
+  return inTurn(async () => {
+    stopPointing();
+    const found = await predict({ box: corners });
+    if (found) made("Mask from a box", { box: corners }, found.candidates, 0, found.model);
+  });
 }
 
 /** One more click for the selected mask. */
-export async function correct(point: [number, number], positive: boolean): Promise<void> {
+export const correct = (point: [number, number], positive: boolean) => inTurn(() => correctNow(point, positive));
+
+async function correctNow(point: [number, number], positive: boolean): Promise<void> {
   const target = active.peek();
   if (!target) {
-    if (positive) await accept(point);
+    if (positive) await acceptNow(point);
     else say("Select a mask first; then say what is not part of it");
     return;
   }
@@ -176,7 +193,9 @@ function replace(words: string, target: Annotation, best: Candidate, making: Omi
 }
 
 /** The next of the candidates for the selected mask. */
-export async function nextCandidate(): Promise<void> {
+export const nextCandidate = () => inTurn(nextCandidateNow);
+
+async function nextCandidateNow(): Promise<void> {
   const target = active.peek();
   if (!target) {
     nextRank();
