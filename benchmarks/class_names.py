@@ -3,7 +3,7 @@
 Images are drawn into two halves again and again: examples are taken from one, named objects from the other. Accuracy is
 the mean over classes, and its interval a bootstrap over images.
 
-    python benchmarks/class_names.py --data coco_val80=$SEGANY_DATA/coco_val80 --data voc2007=$SEGANY_DATA/voc2007
+    python benchmarks/class_names.py --data coco_val80=$SEGANY_DATA/coco_val80
 """
 
 import argparse
