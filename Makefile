@@ -12,14 +12,14 @@ PYTEST := $(BIN)/python -m pytest
 JOBS ?= 2
 AGAINST := $(if $(REFERENCE),--reference $(REFERENCE)) $(if $(SHIM),--shim $(SHIM))
 
-.PHONY: demo test postgres check lint types structure package audit bench results soak clean
+.PHONY: demo test postgres chromium page check lint types structure package audit bench results soak clean
 
 ## demo: cut one object out of a sample photo; the picture's path is the last line
 demo: $(VENV)/.run
 	@$(BIN)/segany demo
 
 ## test: every test but the soak tests
-test: $(VENV)/.dev postgres
+test: $(VENV)/.dev postgres chromium page
 	@OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 # The store is tested on PostgreSQL too, where its server can be had; its tests start one of their own, and say why if
@@ -29,6 +29,17 @@ postgres:
 	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing PostgreSQL for the tests" && \
 	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql; } \
 	  >/dev/null 2>&1; } || echo "PostgreSQL is not here: the store is tested on SQLite alone"
+
+# The annotation page is tested in a real browser, where one can be had; its tests say why if not.
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing Chromium for the tests" && \
+	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; } \
+	  >/dev/null 2>&1; } || echo "Chromium is not here: the annotation page is not tested"
+
+## page: build the annotation page anew where its sources changed; installing builds it, too
+page: $(VENV)/.dev
+	@$(BIN)/python web/hatch_build.py
 
 ## check: lint, types, layers, licences, docs structure, and the demo from a freshly built wheel
 check: lint types structure package
