@@ -150,6 +150,7 @@ def test_a_harmful_round_is_refused(judged: Any, tmp_path: Path) -> None:
     assert model_in_use(judged.store) == "mobile_sam"
 
 
+@pytest.mark.soak
 def test_a_model_taught_shuffled_masks_is_refused(painted: Made, tmp_path: Path) -> None:
     """The real model, really trained, on masks of other objects; the gate sees that it got worse."""
     pytest.importorskip("lightning_fabric", reason="the extra train is not installed")
