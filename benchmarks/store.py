@@ -1,6 +1,6 @@
 """The store at 1,000, 10,000 and 100,000 records: how fast it takes them in, how large it is, how fast it answers.
 
-    python benchmarks/store.py [--records 1000 10000 100000] [--masks 5] [--postgres URL]
+    python benchmarks/store.py [--records 1000 10000 100000] [--masks 5] [--postgres URL] [--note TEXT]
 
 Masks are synthetic outlines on images of 1500x2250 pixels, as large as those of SA-1B; they take the way that any
 import takes. Each size goes on from the one before, in one process, whose memory is told. A run measures SQLite, or,
@@ -23,7 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 import psutil
-from side import machine, machine_text
+from side import machine, machine_text, peak_bytes
 
 from segany.engine import open_store
 from segany.files import atomic_path, write_text
@@ -130,6 +130,7 @@ def measure_size(store: Store, pool: list[RLE], size: int, before: int, masks: i
     row["stats s"] = seconds(store.stats)
     gc.collect()
     row["resident MB"] = psutil.Process().memory_info().rss / 1e6
+    row["peak MB"] = peak_bytes() / 1e6
     return row
 
 
@@ -196,15 +197,21 @@ def plot(results: dict[str, Any], path: Path) -> None:
         ("diff of 100 s", "diff with 100 changes, s"),
         ("resident MB", "memory of the process, MB"),
     )
+    # What grows with the records is a straight line.
+    growing = ("MB", "freeze s", "diff of 100 s")
     for panel, (key, title) in zip(panels, wanted, strict=False):
         for name, found in results.items():
             panel.plot(
                 [row["records"] for row in found["sizes"]], [row[key] for row in found["sizes"]], "o-", label=name
             )
-        panel.set(title=title, xscale="log", xlabel="records", ylim=(0, None))
+        panel.set(title=title, xscale="log", xlabel="records")
+        if key in growing:
+            panel.set(yscale="log")
+        else:
+            panel.set(ylim=(0, None))
     for number, key in enumerate((*(f"{each} ms" for each in MS), "edit ms")):
         color = f"C{number}"
-        for (name, found), style in zip(results.items(), ("o-", "s--"), strict=False):
+        for (name, found), style in zip(results.items(), ("o-", "s--", "^:"), strict=False):
             times = [row[key] for row in found["sizes"]]
             label = f"{key[:-3]} ({name})"
             panels[5].plot([row["records"] for row in found["sizes"]], times, style, color=color, label=label)
@@ -220,18 +227,20 @@ def main() -> int:
     parser.add_argument("--records", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--masks", type=int, default=5)
     parser.add_argument("--postgres", help="URL of an empty database")
+    parser.add_argument("--note", help="what is particular; such a run stands beside those without a note")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     cv2.setNumThreads(1)
     pool = outlines(np.random.default_rng(0))
-    name = "PostgreSQL" if arguments.postgres else "SQLite"
+    load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
+    name = ("PostgreSQL" if arguments.postgres else "SQLite") + (f", {arguments.note}" if arguments.note else "")
     with tempfile.TemporaryDirectory(prefix="segany-bench-") as folder:
         location = arguments.postgres or str(Path(folder) / "store")
         create_store(location, images=str(Path(folder) / "images"))
         found = measure(location, sorted(arguments.records), arguments.masks, pool, Path(folder))
     record = RESULTS / "store.json"
     results = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
-    results[name] = {"machine": machine(1), "masks": arguments.masks, **found}
+    results[name] = {"machine": {**machine(1), "load": load}, "masks": arguments.masks, **found}
     write_text(record, f"{json.dumps(results, indent=1)}\n")
     write_text(RESULTS / "store.md", table(results))
     plot(results, RESULTS / "store.png")

@@ -131,8 +131,11 @@ def check_conversion_kills(
         store.add([folder / "photos", folder / "records"], actor="test")
     before = content(sound(where, open_at))
     target = folder.with_name("converted")
-    shutil.rmtree(target, ignore_errors=True)
     seconds = run_to_the_end("convert", where, folder, to)
+    if kills > 1:
+        # The first run is slower than those that are killed.
+        shutil.rmtree(target)
+        seconds = run_to_the_end("convert", where, folder, to)
     wanted = files(target)
     assert len(list(open_dataset(target, require_images=False).records())) == before[1]
     unfinished = 0
