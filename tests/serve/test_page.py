@@ -346,6 +346,62 @@ def test_a_conflict_is_shown_and_nothing_is_overwritten(page: Page, client: Clie
     assert masks(page).count() == len(ids)
 
 
+def paint(page: Page, dx: float, dy: float) -> None:
+    x, y = middle(page)
+    page.keyboard.press("Escape")
+    page.keyboard.press("p")
+    page.mouse.move(x + dx, y + dy)
+    page.mouse.down()
+    page.mouse.move(x + dx + 30, y + dy, steps=3)
+    page.mouse.up()
+    page.locator(".foot", has_text="Mask painted").wait_for()
+    saved(page)
+
+
+def test_the_view_stays_when_a_mask_is_saved(page: Page) -> None:
+    upload(page, "rocket")
+    before = page.locator(".zoom").inner_text()
+    page.locator(".stage").focus()
+    page.keyboard.press("+")
+    near = page.locator(".zoom").inner_text()
+    assert near != before
+    paint(page, 50, 50)
+    assert page.locator(".zoom").inner_text() == near
+    page.keyboard.press("0")
+    assert page.locator(".zoom").inner_text() == before
+
+
+def test_the_history_goes_back_to_any_state(page: Page, client: Client) -> None:
+    record = upload(page, "rocket")
+    before = client.record(record).annotations
+    paint(page, -150, 60)
+    one = client.record(record).annotations
+    paint(page, -150, 120)
+    assert len(client.record(record).annotations) == len(before) + 2
+    page.get_by_role("button", name="History").click()
+    page.get_by_role("button", name="Go back to this").first.click()
+    page.locator(".foot", has_text="Restored").wait_for()
+    assert [each.mask for each in client.record(record).annotations] == [each.mask for each in one]
+    assert masks(page).count() == len(one)
+
+
+def test_a_mask_that_was_passed_over_or_flagged_is_not_shown_again(page: Page, client: Client) -> None:
+    record = upload(page, "chelsea")
+    for dx in (-100, 0, 100):
+        paint(page, dx, -100)
+    page.keyboard.press("Escape")
+    page.keyboard.press("q")
+    waiting = [each.id for each in client.record(record).annotations if each.review_state == "unreviewed"]
+    for key in ("f", "Space", "r"):
+        page.keyboard.press(key)
+        saved(page)
+    states = {each.id: each.review_state for each in client.record(record).annotations}
+    assert [states[each] for each in waiting[:3]] == ["flagged", "unreviewed", "rejected"]
+    page.keyboard.press("Control+z")
+    saved(page)
+    assert {each.id: each.review_state for each in client.record(record).annotations}[waiting[2]] == "unreviewed"
+
+
 def test_nothing_serious_is_found_by_the_accessibility_checker(page: Page) -> None:
     script = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
     if not script.is_file():

@@ -27,11 +27,11 @@ export function Stage({ compare }: { compare: boolean }) {
     const watcher = new ResizeObserver(measure);
     watcher.observe(element);
     measure();
-    const stopBase = drawnBy(base.current!, (canvas) => drawBase(canvas, true));
-    const stopOverlay = drawnBy(overlay.current!, drawOverlay);
+    const below = drawnBy(base.current!, (canvas) => drawBase(canvas, true));
+    const above = drawnBy(overlay.current!, drawOverlay);
     // A preview is drawn at once; the next frame shows it.
     whenHovered((at) => {
-      drawOverlay(overlay.current!);
+      above.now();
       if (performance.getEntriesByName(MEASURE).length >= KEPT_MEASURES) performance.clearMeasures(MEASURE);
       performance.measure(MEASURE, { start: at, end: performance.now() });
     });
@@ -43,7 +43,7 @@ export function Stage({ compare }: { compare: boolean }) {
     const stops = listen(element);
     return () => {
       watcher.disconnect();
-      for (const stop of [stopBase, stopOverlay, stopFitting, stops]) stop();
+      for (const stop of [below.stop, above.stop, stopFitting, stops]) stop();
     };
   }, []);
 
@@ -72,7 +72,7 @@ export function Stage({ compare }: { compare: boolean }) {
 /** The image alone, in the same place: for comparing. */
 export function Plain() {
   const canvas = useRef<HTMLCanvasElement>(null);
-  useEffect(() => drawnBy(canvas.current!, (each) => drawBase(each, false)), []);
+  useEffect(() => drawnBy(canvas.current!, (each) => drawBase(each, false)).stop, []);
   return (
     <div class="plain" aria-hidden="true">
       <canvas ref={canvas} />
@@ -87,11 +87,16 @@ function frame(): void {
   if (screen.peek() === "review") zoomToMask();
 }
 
-/** Draw in the next frame whenever something changes that was read while drawing. */
-function drawnBy(canvas: HTMLCanvasElement, draw: (canvas: HTMLCanvasElement) => void): () => void {
+/** Draw in the next frame whenever something changes that was read while drawing; or now, instead. */
+function drawnBy(
+  canvas: HTMLCanvasElement,
+  draw: (canvas: HTMLCanvasElement) => void,
+): { now: () => void; stop: () => void } {
   let frame = 0;
   let stop = () => {};
   const redraw = () => {
+    cancelAnimationFrame(frame);
+    frame = 0;
     stop();
     let first = true;
     stop = effect(() => {
@@ -99,17 +104,17 @@ function drawnBy(canvas: HTMLCanvasElement, draw: (canvas: HTMLCanvasElement) =>
         first = false;
         draw(canvas);
       } else if (!frame) {
-        frame = requestAnimationFrame(() => {
-          frame = 0;
-          redraw();
-        });
+        frame = requestAnimationFrame(redraw);
       }
     });
   };
   redraw();
-  return () => {
-    cancelAnimationFrame(frame);
-    stop();
+  return {
+    now: redraw,
+    stop: () => {
+      cancelAnimationFrame(frame);
+      stop();
+    },
   };
 }
 

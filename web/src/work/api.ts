@@ -117,8 +117,8 @@ export const api = {
 
   embed: (id: number) => ask<Embedding>("POST", `/records/${id}/embedding`),
   embedding: (id: number) => ask<Embedding>("GET", `/records/${id}/embedding`),
-  predict: (id: number, prompt: Prompt, signal?: AbortSignal) =>
-    ask<PredictReply>("POST", `/records/${id}/predict`, { body: { prompts: [prompt] }, signal, again: 1 }),
+  predict: (id: number, prompt: Prompt, alternatives = true) =>
+    ask<PredictReply>("POST", `/records/${id}/predict`, { body: { prompts: [prompt], alternatives }, again: 1 }),
   predictSeveral: (id: number, prompt: Prompt) =>
     ask<PredictReply>("POST", `/records/${id}/predict`, { body: { prompts: [prompt], multimask: true } }),
 

@@ -36,7 +36,8 @@ export function whenHovered(call: (at: number) => void): void {
 
 const hovering = new Latest(
   async (asked: Pointed) => {
-    const reply = await api.predict(asked.record, { points: [asked.point], labels: [1] });
+    // The other candidates are drawn when they are asked for: every millisecond counts here.
+    const reply = await api.predict(asked.record, { points: [asked.point], labels: [1] }, rank.peek() > 0);
     answeredBy = reply.model_digest;
     return reply.predictions[0]!.candidates;
   },
@@ -71,6 +72,8 @@ export function nextRank(by = 1): void {
   const shown = hover.peek();
   if (!shown || shown.candidates.length < 2) {
     rank.value = (rank.peek() + by + 3) % 3;
+    const record = current.peek();
+    if (shown && record) hovering.want({ record: record.id, point: shown.point, at: performance.now() });
     return;
   }
   const index = (shown.index + by + shown.candidates.length) % shown.candidates.length;
@@ -213,7 +216,8 @@ async function nextCandidateNow(): Promise<void> {
     const reply = await api.predictSeveral(record.id, bare(prompt)).catch(complain);
     const candidates = reply?.predictions[0]?.candidates;
     if (!candidates?.length) return;
-    making = { prompt, candidates, index: -1, before: making?.before ?? [] };
+    const index = candidates.findIndex(({ mask }) => mask.counts === target.mask.counts);
+    making = { prompt, candidates, index, before: making?.before ?? [] };
   }
   const index = (making.index + 1) % making.candidates.length;
   const best = making.candidates[index]!;
