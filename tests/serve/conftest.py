@@ -1,7 +1,10 @@
-"""A server in this process: a store, photos, and a backend that answers with discs."""
+"""A server in this process, or in one of its own: a store, photos, and a backend that answers with discs."""
 
 import io
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -123,3 +126,39 @@ def mask_words(x: int = 10, y: int = 10, side: int = 8, width: int = 80, height:
 @pytest.fixture
 def make_mask() -> Callable[..., dict[str, Any]]:
     return mask_words
+
+
+class Process:
+    """The server, which may die."""
+
+    def __init__(self, store: Path, seconds: float = 0.0) -> None:
+        command = [sys.executable, str(Path(__file__).parent / "served.py"), str(store), str(seconds)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self.url = self._process.stdout.readline().strip()
+        assert self.url.startswith("http://127.0.0.1:"), self._process.communicate()[1]
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate(timeout=30)
+
+    def end(self) -> tuple[int, str]:
+        """Status and the rest of what it printed after an orderly end."""
+        self._process.send_signal(signal.SIGTERM)
+        out, errors = self._process.communicate(timeout=30)
+        assert "Traceback" not in errors, errors
+        return self._process.returncode, out
+
+
+@pytest.fixture
+def process() -> type[Process]:
+    return Process
+
+
+@pytest.fixture
+def folder(store: Any, make_photo: Any, tmp_path: Path) -> Path:
+    """A store of three photos; nobody else has it open."""
+    for seed in range(3):
+        (tmp_path / f"{seed}.png").write_bytes(make_photo(seed))
+    store.add([tmp_path / f"{seed}.png" for seed in range(3)], actor="test")
+    return Path(store.location.folder)

@@ -1,6 +1,7 @@
 """serve: a store behind uvicorn, until it is told to stop."""
 
 import logging
+import socket
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -64,16 +65,21 @@ def serve(store: Store, settings: ServeSettings, *, on_start: Callable[[str], No
     )
     server = _Server(config, app.state.services.stopping.set)
     scheme = "http" if settings.certificate is None else "https"
-    try:
-        listening = config.bind_socket()
-    except SystemExit as error:
-        raise OutputError(
-            f"cannot listen on {settings.host}:{settings.port}; another program does, or it is not this machine's "
-            "address. Choose another with --port or --host."
-        ) from error
+    listening = _listening(settings)
     with listening:
         port = listening.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         if on_start is not None:
             on_start(f"{scheme}://{host}:{port}")
         server.run(sockets=[listening])
+
+
+def _listening(settings: ServeSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host.strip("[]"), settings.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise OutputError(
+            f"cannot listen on {settings.host}:{settings.port}; another program does, or it is not this machine's "
+            "address. Choose another with --port or --host."
+        ) from error

@@ -1,0 +1,40 @@
+"""What is killed: a real server over a store, with a backend that answers with discs.
+
+    python served.py STORE [SECONDS]
+
+Prints its URL when it listens; embedding takes SECONDS.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+from unittest import mock
+
+from segany.engine import open_store
+from segany.predict import Predictor
+from segany.predict.backends.base import Features
+from segany.predict.backends.fake import FakeBackend
+from segany.serve import ServeSettings, run
+
+
+class SlowBackend(FakeBackend):
+    """Takes its time to embed."""
+
+    seconds = 0.0
+
+    def encode(self, images: Sequence[Any]) -> list[Features]:
+        time.sleep(self.seconds)
+        return super().encode(images)
+
+
+if __name__ == "__main__":
+    SlowBackend.seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
+    create = run.create_app
+
+    def create_app(store: Any, settings: Any) -> Any:
+        return create(store, settings, predictor=Predictor(backend=SlowBackend()))
+
+    with open_store(sys.argv[1]) as opened, mock.patch.object(run, "create_app", create_app):
+        run.serve(opened, ServeSettings(port=0, shutdown_seconds=3), on_start=lambda url: print(url, flush=True))
+    print("ended", flush=True)
