@@ -26,8 +26,9 @@ def record(server: Any, client: TestClient) -> int:
 
 def test_an_edit_is_saved_once(client: TestClient, record: int, make_mask: Any) -> None:
     now = get(client, record)["revision"]
+    prompts: list[dict[str, Any]] = [{"points": [[12, 12]]}, {"box": [1, 2, 30, 40]}, {"mask": make_mask()}]
     put = [
-        {"id": "a", "mask": make_mask(), "category": "cup", "seconds_spent": 3.5, "prompts": [{"points": [[12, 12]]}]}
+        {"id": "a", "mask": make_mask(), "category": "cup", "seconds_spent": 3.5, "prompts": prompts},
     ]
     first = edit(client, record, now, "edit-0001", put)
     assert first.status_code == 200

@@ -169,18 +169,17 @@ function Toolbar() {
           {words} <kbd aria-hidden="true">{key}</kbd>
         </button>
       ))}
-      {(tool.value === "brush" || tool.value === "eraser") && (
-        <label>
-          Size{" "}
-          <input
-            type="range"
-            min={1}
-            max={100}
-            value={brush.value}
-            onInput={(event) => (brush.value = Number(event.currentTarget.value))}
-          />
-        </label>
-      )}
+      {/* Always takes its place: the toolbar, and with it the stage, keeps its height whatever tool is chosen. */}
+      <label class={tool.value === "brush" || tool.value === "eraser" ? "" : "unseen"}>
+        Size{" "}
+        <input
+          type="range"
+          min={1}
+          max={100}
+          value={brush.value}
+          onInput={(event) => (brush.value = Number(event.currentTarget.value))}
+        />
+      </label>
       <span class="gap" />
       <label title="Opacity of masks">
         Masks{" "}

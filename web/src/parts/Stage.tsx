@@ -4,7 +4,7 @@ import { effect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { drawBase, drawOverlay } from "../stage/layers";
 import { holdSpace, leave, move, press, type Press, release, wheel } from "../stage/pointer";
-import { stageSize } from "../stage/view";
+import { resizeStage } from "../stage/view";
 import { zoomToImage, zoomToMask } from "../work/hotkeys";
 import { whenHovered } from "../work/segment";
 import { current, embedding, picture, screen, stopwatch, tool } from "../work/state";
@@ -20,10 +20,7 @@ export function Stage({ compare }: { compare: boolean }) {
 
   useEffect(() => {
     const element = host.current!;
-    const measure = () => {
-      stageSize.value = { width: element.clientWidth, height: element.clientHeight };
-      frame();
-    };
+    const measure = () => resizeStage(element.clientWidth, element.clientHeight, frame);
     const watcher = new ResizeObserver(measure);
     watcher.observe(element);
     measure();

@@ -14,6 +14,9 @@ export const view = signal<View>({ scale: 1, x: 0, y: 0 });
 /** Of the stage, in screen pixels. */
 export const stageSize = signal<{ width: number; height: number }>({ width: 1, height: 1 });
 
+/** Whether the whole image is shown, and nobody zoomed or moved it since. */
+let fitted = true;
+
 const SMALLEST = 0.01;
 const LARGEST = 64;
 const MARGIN = 0.94;
@@ -21,9 +24,19 @@ const MARGIN = 0.94;
 export function fit(size: readonly [number, number], box?: readonly [number, number, number, number]): void {
   const { width, height } = stageSize.peek();
   const [x0, y0, x1, y1] = box ?? [0, 0, size[1], size[0]];
+  fitted = !box;
   const room = box ? 0.6 : MARGIN;
   const scale = clamp(Math.min((width * room) / (x1 - x0), (height * room) / (y1 - y0)));
   view.value = { scale, x: width / 2 - ((x0 + x1) / 2) * scale, y: height / 2 - ((y0 + y1) / 2) * scale };
+}
+
+/** Give the stage another size: what is in its middle stays there, unless the whole image is shown. */
+export function resizeStage(width: number, height: number, whole: () => void): void {
+  const before = stageSize.peek();
+  stageSize.value = { width, height };
+  if (fitted) return whole();
+  const now = view.peek();
+  view.value = { ...now, x: now.x + (width - before.width) / 2, y: now.y + (height - before.height) / 2 };
 }
 
 /** Zoom by a factor, with the point of the screen that is given staying where it is. */
@@ -32,11 +45,13 @@ export function zoom(factor: number, at?: readonly [number, number]): void {
   const { width, height } = stageSize.peek();
   const [cx, cy] = at ?? [width / 2, height / 2];
   const next = clamp(scale * factor);
+  fitted = false;
   view.value = { scale: next, x: cx - ((cx - x) * next) / scale, y: cy - ((cy - y) * next) / scale };
 }
 
 export function pan(dx: number, dy: number): void {
   const now = view.peek();
+  fitted = false;
   view.value = { ...now, x: now.x + dx, y: now.y + dy };
 }
 
