@@ -150,6 +150,9 @@ def _annotation_to_json(annotation: Annotation, size: Size) -> dict[str, Any]:
         "crop_box": to_xywh(crop),
     }
     own = annotation_to_own(annotation, "automatic")
+    if annotation.crop_box is None:
+        # The format wants one: the whole image stands there. That none was known is said here.
+        own["crop_box"] = None
     # Fields of another format that mean something else here, such as COCO's area of a polygon.
     if taken := {key: value for key, value in annotation.extra.items() if key in _FIELDS and key != OWN}:
         own["extra"] = taken
@@ -179,7 +182,7 @@ def _annotation_from_json(entry: Any, index: int, name: str, log: ProblemLog) ->
             predicted_iou=fields.number("predicted_iou"),
             stability_score=fields.number("stability_score"),
             point_coords=fields.points("point_coords") or (),
-            crop_box=None if crop_box is None else to_xyxy(crop_box),
+            crop_box=None if crop_box is None or "crop_box" in own.values else to_xyxy(crop_box),
             extra=finite_fields(extra, log, name, fields.where),
             **own_to_annotation(own, "automatic"),
         )

@@ -1,8 +1,19 @@
 import threading
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from segany.predict.automatic._ahead import ahead
+from segany.predict.automatic import _ahead
+
+
+def ahead(work: Callable[[int], Any], items: Iterable[int], count: int) -> Generator[Any, None, None]:
+    if count == 0:
+        yield from _ahead.ahead(work, items, 0, None)
+        return
+    with ThreadPoolExecutor(count) as pool:
+        yield from _ahead.ahead(work, items, count, pool)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])

@@ -1,7 +1,8 @@
 """AutomaticMaskGenerator: clicks everywhere, and remembers what came back."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -169,9 +170,18 @@ class _Run:
         self._clock = Clock(total, max_seconds, progress)
         self._max_bytes = max_bytes
         self._forgotten = 0
+        self._pool: ThreadPoolExecutor | None = None
 
     def crops(self) -> Iterator[CropProposals]:
         """Each crop's masks, the whole image first, until time is over."""
+        with ExitStack() as stack:
+            if count := self._backend.score_ahead:
+                # The same threads for all rounds and crops: each new one would take memory of its own.
+                pool = ThreadPoolExecutor(count, thread_name_prefix="segany-ahead")
+                self._pool = stack.enter_context(pool)
+            yield from self._crops()
+
+    def _crops(self) -> Iterator[CropProposals]:
         left = self._max_bytes
         places = list(zip(self._places.boxes.tolist(), self._places.layers.tolist(), strict=True))
         for number, ((x0, y0, x1, y1), layer) in enumerate(places):
@@ -238,7 +248,8 @@ class _Run:
         """Make some clicks, until time is over."""
         size = min(self._grid.points_per_batch, self._backend.score_batch)
         groups = (order[start : start + size] for start in range(0, len(order), size))
-        looks = ahead(lambda members: self._look(features, frame, clicks, members), groups, self._backend.score_ahead)
+        count = self._backend.score_ahead
+        looks = ahead(lambda members: self._look(features, frame, clicks, members), groups, count, self._pool)
         with closing(looks):
             for look in looks:
                 for answer in self._answers(look, frame, contenders):
