@@ -133,7 +133,7 @@ def test_problems_are_told_and_strict_stops(data: Path, tmp_path: Path, capsys: 
         (("clocks", "--data", "a=."), "error: no protocol is named 'clocks'; there are agreement, boxes,"),
         (("clicks", "--data", "folder"), "error: --data must be NAME=VALUE, got 'folder'."),
         (("clicks", "--data", "a=nowhere"), "error: no such file or folder: nowhere;"),
-        (("clicks", "--data", "a=.", "--set", "speed=1"), "error: clicks has no setting 'speed'; it has: chooser, counts,"),
+        (("clicks", "--data", "a=.", "--set", "speed=1"), "error: clicks has no setting 'speed'; it has: chooser,"),
         (("clicks", "--data", "a=.", "--limit", "0"), "error: limit must be 1 or more, got 0;"),
         (("clicks", "--data", "a=.", "--model", "x@y"), "error: x@y: after @ there may be a runtime"),
     ],
