@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 from unittest import mock
 
+from segany import serve
 from segany.engine import open_store
 from segany.predict import Predictor
 from segany.predict.backends.base import Features
@@ -30,10 +31,9 @@ class SlowBackend(FakeBackend):
 
 if __name__ == "__main__":
     SlowBackend.seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
-    create = run.create_app
 
     def create_app(store: Any, settings: Any) -> Any:
-        return create(store, settings, predictor=Predictor(backend=SlowBackend()))
+        return serve.create_app(store, settings, predictor=Predictor(backend=SlowBackend()))
 
     with open_store(sys.argv[1]) as opened, mock.patch.object(run, "create_app", create_app):
         run.serve(opened, ServeSettings(port=0, shutdown_seconds=3), on_start=lambda url: print(url, flush=True))

@@ -51,7 +51,8 @@ def test_the_rule_of_every_route_holds_for_every_role(server: Any, add_user: Any
     for role in ROLES:
         add_user(f"the-{role}", role)
     client = server.start(request_burst=10_000)
-    headers = {None: {}} | {role: {"Authorization": f"Bearer {token_of(server, client, role)}"} for role in ROLES}
+    headers: dict[str | None, dict[str, str]] = {None: {}}
+    headers |= {role: {"Authorization": f"Bearer {token_of(server, client, role)}"} for role in ROLES}
     for (method, path), rule in sorted(RULES.items()):
         for who in WHO:
             answer = client.request(method, filled(path), headers=headers[who])

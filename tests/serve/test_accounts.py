@@ -1,6 +1,8 @@
 """Signing in and out, sessions, tokens, users; guessing is slow, and nothing is told."""
 
 import re
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +10,6 @@ from starlette.testclient import TestClient
 
 from segany.errors import BusyError, ConfigError
 from segany.serve import ServeSettings, create_app
-from segany.serve import passwords as passwords_module
 from segany.serve.passwords import Throttle, hash_password, key_digest, new_key, password_matches
 from segany.store import Store
 
@@ -109,7 +110,7 @@ def test_guessing_is_slow(server: Any, add_user: Any) -> None:
 
 def test_the_throttle_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr(passwords_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     throttle, waits = Throttle(), []
     for _ in range(16):
         try:
@@ -129,7 +130,7 @@ def test_tokens(server: Any, add_user: Any, store: Store) -> None:
     csrf = server.sign_in(client, "ann")
     made = client.post(f"{API}/tokens", json={"label": "export", "days": 1}, headers=csrf).json()
     assert made["token"].startswith("sgy_")
-    assert made["token"].encode() not in (store.location.folder / "store.sqlite").read_bytes()
+    assert made["token"].encode() not in (Path(str(store.location.folder)) / "store.sqlite").read_bytes()
     (listed,) = client.get(f"{API}/tokens").json()["tokens"]
     assert (listed["label"], "token" in listed) == ("export", False)
     client.cookies.clear()

@@ -41,7 +41,11 @@ def predict(client: TestClient, record: int, *prompts: dict[str, Any], **more: A
 
 def test_answers_are_the_predictor_s(server: Any, client: TestClient, store: Any) -> None:
     record = server.upload(client)
-    prompts = [{"points": [[20, 30]]}, {"box": [5, 5, 40, 50]}, {"points": [[9, 9], [50, 50]], "labels": [1, 0]}]
+    prompts: list[dict[str, Any]] = [
+        {"points": [[20, 30]]},
+        {"box": [5, 5, 40, 50]},
+        {"points": [[9, 9], [50, 50]], "labels": [1, 0]},
+    ]
     reply = predict(client, record, *prompts).json()
     predictor = Predictor(backend=FakeBackend())
     embedding = predictor.embed(store.image(record))

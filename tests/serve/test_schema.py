@@ -79,7 +79,7 @@ def ask_everything(server: Any, examples: int) -> None:
         schema = schemathesis.openapi.from_url(f"{server.url}{API}/openapi.json")
         asked = {}
         for found in schema.get_all_operations():
-            operation = found.ok()
+            operation: Any = found.ok()  # type: ignore[union-attr]  # an error in the schema ends the test here
             if operation.path.endswith("/events") and "run" in operation.path:
                 continue
             asked[operation.label] = ask_of(operation, 1, examples)
