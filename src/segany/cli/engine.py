@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segany.cli._pairs import pair
 from segany.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -348,7 +349,7 @@ def _round(
     from segany.engine.rounds import LearningRound
     from segany.train.config import TrainConfig
 
-    guards = dict(_pair(word, "--guard") for word in guard or ())
+    guards = dict(pair(word, "--guard") for word in guard or ())
     return LearningRound(
         version,
         str(out.absolute()),
@@ -357,16 +358,9 @@ def _round(
         guards=guards,
         limit=limit,
         margin=margin,
-        train=TrainConfig.parse(dict(_pair(word, "--set") for word in settings or ())),
+        train=TrainConfig.parse(dict(pair(word, "--set") for word in settings or ())),
         keep=tuple(keep or ()),
     )
-
-
-def _pair(word: str, option: str) -> tuple[str, str]:
-    name, equals, value = word.partition("=")
-    if not equals or not name or not value:
-        raise ConfigError(f"{option} must be NAME=VALUE, got {word!r}.")
-    return name, value
 
 
 @contextmanager

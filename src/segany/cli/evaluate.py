@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segany.errors import ConfigError
+from segany.cli._pairs import pair
 
 if TYPE_CHECKING:
     from segany.evaluate.compare import Comparison
@@ -75,7 +75,7 @@ def evaluate(
     from segany.evaluate.subjects import SubjectSpec
 
     check_plotting()
-    words = dict(_pair(word, "--set") for word in settings or ())
+    words = dict(pair(word, "--set") for word in settings or ())
     if chooser is not None:
         words["chooser"] = chooser
     chosen = find_protocol(protocol).with_settings(words)
@@ -84,7 +84,7 @@ def evaluate(
     ]
     sets = [
         EvaluationSet(name, Path(path), limit=limit, seed=seed, unit=chosen.unit, strict=strict)
-        for name, path in (_pair(word, "--data") for word in data)
+        for name, path in (pair(word, "--data") for word in data)
     ]
     prepare_folder(out)
     with download_bar(quiet=as_json) as downloading, MeasuringBar(quiet=as_json) as bar:
@@ -168,13 +168,6 @@ class MeasuringBar:
         if what not in self._tasks:
             self._tasks[what] = self._bar.add_task(what, total=total)
         self._bar.update(self._tasks[what], completed=done, total=total)
-
-
-def _pair(word: str, option: str) -> tuple[str, str]:
-    name, equals, value = word.partition("=")
-    if not equals or not name or not value:
-        raise ConfigError(f"{option} must be NAME=VALUE, got {word!r}.")
-    return name, value
 
 
 def _command(protocol: str, given: Mapping[str, Any], out: Path) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segany.cli._pairs import pair
 from segany.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def command(
         {
             **_read_config(config),
             **{key: value for key, value in given.items() if value is not None},
-            **TrainConfig.parse(dict(_pair(word) for word in settings or ())),
+            **TrainConfig.parse(dict(pair(word, "--set") for word in settings or ())),
         }
     )
     if threads is not None:
@@ -152,13 +153,6 @@ def _open(word: str, stack: ExitStack) -> "TrainingData":
         raise ConfigError(f"--data must be NAME=PATH or STORE@VERSION, and {place!r} is neither there nor a store.")
     opened = stack.enter_context(open_store(store))
     return StoreData(name or f"{Path(store).name}@{version}", opened, version)
-
-
-def _pair(word: str) -> tuple[str, str]:
-    name, equals, value = word.partition("=")
-    if not equals or not name or not value:
-        raise ConfigError(f"--set must be NAME=VALUE, got {word!r}.")
-    return name, value
 
 
 def _document(result: "TrainResult") -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 A kernel is a Python function over the values here. What Python loops over is unrolled; `Kernel.loop` makes a loop of
 the machine. Vectors hold 16 float32 (`Vec`) or 32 bfloat16 (`Halves`); pointers count in elements of their own size.
+Values, pointers and the kernel need each other by type: hence one file, and its length.
 """
 
 from collections.abc import Iterator, Sequence
