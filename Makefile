@@ -83,6 +83,7 @@ results: $(VENV)/.dev
 ## soak: the long tests; what they measure lands in benchmarks/results/
 soak: $(VENV)/.dev postgres
 	@mkdir -p benchmarks/results
+	@$(PYTEST) -m "hypothesis and not soak" --hypothesis-profile=search --no-header $(PYTEST_ARGS)
 	@$(PYTEST) -m soak --no-header -rA --durations=0 $(PYTEST_ARGS) | tee benchmarks/results/soak.txt
 
 ## clean: what the other targets made, but the virtual environment

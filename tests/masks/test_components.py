@@ -34,6 +34,15 @@ def test_the_largest_part_is_one_part_of_the_most_pixels(mask: Mask) -> None:
     assert ndimage.label(largest, EIGHT)[1] == min(count, 1)
 
 
+@given(masks)
+def test_of_equal_parts_the_first_in_row_order_is_taken(mask: Mask) -> None:
+    labels, count = ndimage.label(mask, EIGHT)
+    areas = [int((labels == label).sum()) for label in range(1, count + 1)]
+    # SciPy numbers parts by their first pixel in row order.
+    expected = labels == 1 + int(np.argmax(areas)) if count else mask
+    np.testing.assert_array_equal(largest_component(mask), expected)
+
+
 @given(masks, st.integers(0, 12))
 def test_small_holes_are_filled_and_others_are_not(mask: Mask, min_area: int) -> None:
     labels, count = ndimage.label(~mask, EIGHT)

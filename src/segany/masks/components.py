@@ -36,7 +36,7 @@ def label_components(mask: NDArray[np.bool_], connectivity: Literal[4, 8] = 8) -
 
 
 def largest_component(mask: NDArray[np.bool_], connectivity: Literal[4, 8] = 8) -> NDArray[np.bool_]:
-    """The connected part with the most pixels; of equal ones the first numbered. An empty mask stays empty.
+    """The connected part with the most pixels; of equal ones the first in row order. An empty mask stays empty.
 
     Args:
         mask: [H, W] bool.
@@ -51,7 +51,12 @@ def largest_component(mask: NDArray[np.bool_], connectivity: Literal[4, 8] = 8) 
     labels, count = label_components(mask, connectivity)
     if count == 0:
         return mask.copy()
-    return np.asarray(labels == 1 + int(np.argmax(_areas(labels, count))))
+    areas = _areas(labels, count)
+    largest = 1 + np.flatnonzero(areas == areas.max())
+    if len(largest) > 1:
+        # OpenCV numbers parts by blocks of pixels: shift the mask by one, and another part comes first.
+        largest = labels.ravel()[[np.argmax(np.isin(labels, largest))]]
+    return np.asarray(labels == largest)
 
 
 def remove_small_regions(
