@@ -51,6 +51,17 @@ def test_the_answer_does_not_depend_on_the_batch(hills: Any, photo: NDArray[np.u
     np.testing.assert_array_equal(one.crops[0].iou_predictions, many.crops[0].iou_predictions)
 
 
+def test_few_clicks_are_scored_with_others_in_their_place(hills: Any, photo: NDArray[np.uint8]) -> None:
+    few = generator(hills, points_per_side=3).propose(photo)
+    assert hills.asked == [7, 2]
+    hills.score_least = 5
+    filled = generator(hills, points_per_side=3).propose(photo)
+    assert hills.asked[2:] == [7, 5]
+    assert filled.clicks == few.clicks == 9
+    np.testing.assert_array_equal(filled.crops[0].points, few.crops[0].points)
+    np.testing.assert_array_equal(filled.crops[0].iou_predictions, few.crops[0].iou_predictions)
+
+
 @pytest.mark.parametrize("adaptive", [False, True])
 def test_the_answer_does_not_depend_on_what_is_scored_ahead(
     hills: Any, photo: NDArray[np.uint8], adaptive: bool

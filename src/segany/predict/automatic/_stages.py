@@ -56,6 +56,7 @@ class _TimedBackend:
         self.model_digest = backend.model_digest
         self.encode_batch = backend.encode_batch
         self.score_batch = backend.score_batch
+        self.score_least = backend.score_least
         self.score_ahead = backend.score_ahead
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:

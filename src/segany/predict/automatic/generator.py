@@ -317,11 +317,14 @@ class _Run:
             yield answer
 
     def _score(self, features: Features, frame: Frame, clicks: NDArray[np.float64]) -> Scored:
+        # The last click stands for those that are too few: whoever is scored again is scored as the first time.
         points = frame.to_model(clicks)
+        points = np.concatenate([points, points[-1:].repeat(max(self._backend.score_least - len(clicks), 0), axis=0)])
         tokens = np.stack([points, np.zeros_like(points)], axis=1).astype(np.float32)
         labels = np.array([POSITIVE, PADDING], dtype=np.int32)
-        batch = PromptBatch(tuple(tokens), (labels,) * len(clicks), (None,) * len(clicks))
-        return self._backend.score(features, batch)
+        batch = PromptBatch(tuple(tokens), (labels,) * len(points), (None,) * len(points))
+        scored = self._backend.score(features, batch)
+        return replace(scored, iou_predictions=scored.iou_predictions[: len(clicks)])
 
     def _draw(self, scored: Scored, index: NDArray[np.int64], frame: Frame) -> Iterator[LogitWindow]:
         if len(index) == 0:

@@ -45,6 +45,8 @@ class Backend(Protocol):
         score_batch: How many prompts `score` should get at once.
         score_ahead: How many further calls of `score` and `sample` may run beside the one whose masks are being drawn;
             0 where that would not use the device better.
+        score_least: How many it should get at least, where others of the same image are scored too: fewer may be computed
+            in another way, with memory of its own and last digits of its own.
     """
 
     key: str
@@ -55,6 +57,7 @@ class Backend(Protocol):
     score_ahead: int
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
+    score_least: int
         """Run the image encoder.
 
         Args:

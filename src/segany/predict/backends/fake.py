@@ -43,6 +43,7 @@ class FakeBackend:
         self.encode_batch = 4
         self.score_batch = 64
         self.score_ahead = 0
+        self.score_least = 1
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
         """See `Backend.encode`."""

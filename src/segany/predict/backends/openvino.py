@@ -172,6 +172,7 @@ class OpenVINOBackend:
             kernels = load_kernels(folder)
             self._tiled = TiledDecoder(self._graph, kernels, self.config.embedding_side**2, self._threads)
         # Two: while one group's masks are drawn and measured in Python, no thread waits for work.
+        self.score_least = _MANY if self._tiled is not None else 1
         self.score_ahead = 2 if self._tiled is not None else 0
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:

@@ -84,6 +84,7 @@ class TorchBackend:
         self.encode_batch = 1 if self._device.type == "cpu" else 8
         self.score_batch = _GROUP[self._device.type] * 4
         self.score_ahead = 0
+        self.score_least = 1
         self._model = model.eval().requires_grad_(False).to(self._device)
         # Bfloat16 has 8 bits for an angle of many turns: prompts, and all that is small, stay float32.
         self._model.prompt_encoder.float()
