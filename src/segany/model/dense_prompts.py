@@ -75,7 +75,9 @@ def _read(attention: Attention, queries: Tensor, located: Tensor, cells: Tensor)
     q = _heads(attention, attention.q_proj(queries)) * _scale(attention)
     # The bias of the keys shifts all scores of a token alike: softmax drops it.
     scores = torch.matmul(_widened(q, attention.k_proj), located.transpose(1, 2))
-    sums = torch.unflatten(torch.matmul(scores.softmax(-1), cells), 1, (attention.heads, -1))
+    # The softmax, divided after the product: OpenVINO takes its own for a fused attention, which is half as fast here.
+    weights = (scores - scores.amax(-1, keepdim=True)).exp()
+    sums = torch.unflatten(torch.matmul(weights, cells) / weights.sum(-1, keepdim=True), 1, (attention.heads, -1))
     values = torch.matmul(sums, _per_head(attention, attention.v_proj).transpose(1, 2))
     answer: Tensor = attention.out_proj(values.transpose(1, 2).flatten(2) + attention.v_proj.bias)
     return answer
