@@ -2,6 +2,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 
 from segany import weights
 from segany.errors import CheckpointError, ConfigError, OutputError, WeightsError, WeightsNotFoundError
-from segany.model.checkpoint import detect_config, load_sam, model_digest, read_card, save_sam
+from segany.model.checkpoint import detect_config, encoder_digest, load_sam, model_digest, read_card, save_sam
 from segany.model.config import CONFIGS, ModelConfig, TinyViTConfig
 from segany.model.hugging_face import to_hugging_face
 from segany.model.sam import Sam
@@ -121,6 +122,23 @@ def test_the_digest_sees_values_names_and_precision(make_sam: MakeSam, model: Sa
     changed = model_digest(model)
     assert changed != digest
     assert model_digest(model.bfloat16()) != changed
+
+
+def test_the_encoders_digest_sees_all_that_embeddings_depend_on_and_nothing_else(
+    make_sam: MakeSam, tiny_vit_b: ModelConfig
+) -> None:
+    digest = encoder_digest(make_sam(tiny_vit_b))
+    learnt = make_sam(tiny_vit_b)
+    with torch.no_grad():
+        learnt.mask_decoder.iou_token.weight[0, 3] += 1
+        learnt.prompt_encoder.no_mask_embed.weight[0, 3] += 1
+    assert encoder_digest(learnt) == digest
+    assert encoder_digest(make_sam(replace(tiny_vit_b, name="other"))) == digest
+    lit_otherwise = replace(tiny_vit_b, preprocess=replace(tiny_vit_b.preprocess, mean=(1.0, 2.0, 3.0)))
+    assert encoder_digest(make_sam(lit_otherwise)) != digest
+    with torch.no_grad():
+        next(learnt.image_encoder.parameters()).view(-1)[0] += 1e-6
+    assert encoder_digest(learnt) != digest
 
 
 def test_hugging_face_names_are_read(model: Sam, tmp_path: Path) -> None:

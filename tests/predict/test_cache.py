@@ -43,13 +43,13 @@ def test_an_embedding_made_in_bf16_is_never_returned_to_an_fp32_predictor(tmp_pa
     assert cache.load(stored.image_digest, low) is not None
 
 
-def test_another_model_another_image_and_another_version_are_not_found(
+def test_another_encoder_another_image_and_another_version_are_not_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache, other = EmbeddingCache(tmp_path, 10**6), FakeBackend()
     stored = embed(1)
     cache.store(stored)
-    other.model_digest = "1" * 64
+    other.encoder_digest = "1" * 64
     assert cache.load(stored.image_digest, other) is None
     assert cache.load(embed(2).image_digest, FakeBackend()) is None
     monkeypatch.setattr("segany.predict.cache.PREPROCESS_VERSION", 99)

@@ -33,7 +33,8 @@ def assert_equal(one: ImageEmbedding, other: ImageEmbedding) -> None:
     for name in mine:
         assert mine[name].dtype == theirs[name].dtype
         np.testing.assert_array_equal(mine[name], theirs[name])
-    for field in ("frame", "image_digest", "model_name", "model_digest", "preprocess_version", "backend_key"):
+    digests = ("image_digest", "model_digest", "encoder_digest")
+    for field in (*digests, "frame", "model_name", "preprocess_version", "backend_key"):
         assert getattr(one, field) == getattr(other, field)
 
 
@@ -74,11 +75,11 @@ def test_another_image_is_refused(fake: Predictor, embedding: ImageEmbedding, sa
 @pytest.mark.parametrize(
     ("attribute", "words", "value"),
     [
-        ("model_digest", "model digest", "1" * 64),
+        ("encoder_digest", "encoder digest", "1" * 64),
         ("key", "backend key", "fake/1/cpu/bfloat16"),
     ],
 )
-def test_another_model_backend_or_precision_is_refused(
+def test_another_encoder_backend_or_precision_is_refused(
     embedding: ImageEmbedding, saved: Path, attribute: str, words: str, value: str
 ) -> None:
     backend = FakeBackend()
@@ -115,14 +116,13 @@ def test_what_is_no_embedding_is_refused(fake: Predictor, tmp_path: Path) -> Non
 def test_features_of_another_kind_are_refused(fake: Predictor, saved: Path, tmp_path: Path) -> None:
     made_from = {
         "image_digest": "0",
-        "model_name": "fake",
-        "model_digest": fake.backend.model_digest,
+        "encoder_digest": fake.backend.encoder_digest,
         "preprocess_version": 1,
         "backend_key": fake.backend.key,
         "frame": {"original": [60, 100], "model": [614, 1024], "padded": [1024, 1024], "offset": [0, 0]},
     }
     path = tmp_path / "other.safetensors"
-    metadata = {"format": "segany-embedding-1", "made_from": json.dumps(made_from)}
+    metadata = {"format": "segany-embedding-2", "made_from": json.dumps(made_from)}
     save_file({"embedding": np.zeros(3, np.float32)}, path, metadata=metadata)
     with pytest.raises(EmbeddingError, match=re.escape("the fake backend needs its colour; embed the image again.")):
         fake.load_embedding(path)

@@ -160,13 +160,13 @@ def test_other_encoders_are_refused() -> None:
     config = ModelConfig("large", ViTConfig(16, 1, 1, (0,)), PreprocessConfig(input_side=128))
     message = "int8 is made for TinyViT encoders, and large has another; use --precision bfloat16."
     with pytest.raises(ConfigError, match=re.escape(message)):
-        int8.quantize_encoder(Graphs(config, "0" * 64, {}), [])
+        int8.quantize_encoder(Graphs(config, "0" * 64, "0" * 64, {}), [])
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(MissingExtraError, match=re.escape("pip install 'segany[quantize]'")):
-        int8.quantize_encoder(Graphs(TINY, "0" * 64, {}), [])
+        int8.quantize_encoder(Graphs(TINY, "0" * 64, "0" * 64, {}), [])
 
 
 def test_quantising_reports_to_nobody() -> None:

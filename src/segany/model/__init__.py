@@ -11,7 +11,7 @@ from segany.model.config import CONFIGS, PREPROCESS_VERSION, ModelConfig, Prepro
 from segany.model.preprocess import normalize_image, resize_image
 
 if TYPE_CHECKING:
-    from segany.model.checkpoint import detect_config, load_sam, model_digest, read_card, save_sam
+    from segany.model.checkpoint import detect_config, encoder_digest, load_sam, model_digest, read_card, save_sam
     from segany.model.hugging_face import from_hugging_face, to_hugging_face
     from segany.model.sam import Sam
 
@@ -24,6 +24,7 @@ __all__ = [
     "TinyViTConfig",
     "ViTConfig",
     "detect_config",
+    "encoder_digest",
     "from_hugging_face",
     "load_sam",
     "model_digest",
@@ -37,6 +38,7 @@ __all__ = [
 _LAZY = {
     "Sam": "sam",
     "detect_config": "checkpoint",
+    "encoder_digest": "checkpoint",
     "from_hugging_face": "hugging_face",
     "load_sam": "checkpoint",
     "model_digest": "checkpoint",

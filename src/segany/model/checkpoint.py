@@ -20,7 +20,7 @@ from segany.model.config import ModelConfig, TinyViTConfig
 from segany.model.hugging_face import from_hugging_face, is_hugging_face
 from segany.model.sam import Sam
 
-__all__ = ["detect_config", "load_sam", "model_digest", "read_card", "save_sam"]
+__all__ = ["detect_config", "encoder_digest", "load_sam", "model_digest", "read_card", "save_sam"]
 
 CARD_KEY = "segany"
 CARD_VERSION = 1
@@ -130,8 +130,21 @@ def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def model_digest(model: Sam) -> str:
     """sha256 over names, types, shapes and bytes of the parameters: the same whatever file they came from."""
-    total = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    return _digest(hashlib.sha256(), model.state_dict())
+
+
+def encoder_digest(model: Sam) -> str:
+    """sha256 over all that an embedding depends on beside the image: the encoder, its config and the preprocessing.
+
+    Models of one encoder have the same, whatever their decoders learnt.
+    """
+    config = model.config.to_dict()
+    made_by = json.dumps({key: config[key] for key in ("encoder", "preprocess", "embed_dim")}, sort_keys=True)
+    return _digest(hashlib.sha256(made_by.encode()), model.image_encoder.state_dict())
+
+
+def _digest(total: "hashlib._Hash", state: Mapping[str, Any]) -> str:
+    for name, tensor in sorted(state.items()):
         total.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
         data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
         total.update(memoryview(data.numpy()))

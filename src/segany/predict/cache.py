@@ -45,9 +45,10 @@ class CacheInfo:
 class EmbeddingCache:
     """Embeddings in a folder, the longest unused dropped first.
 
-    A file's name is a digest of everything the embedding was made from: the image's pixels, the model's parameters,
-    the preprocessing version, and the backend's runtime, version, device and precision. So an embedding made in
-    bfloat16 is never found by a float32 predictor. Files appear whole or not at all, and several processes may
+    A file's name is a digest of everything the embedding was made from: the image's pixels, the encoder with its
+    preprocessing, the preprocessing version, and the backend's runtime, version, device and precision. So an embedding
+    made in bfloat16 is never found by a float32 predictor, and models that differ in their decoders alone share
+    theirs. Files appear whole or not at all, and several processes may
     read and write at once. A cache that cannot be written costs time, never an answer: it says so once and goes on.
     """
 
@@ -84,7 +85,7 @@ class EmbeddingCache:
         Returns:
             The embedding, or None when it is not here or its file cannot be read (then it is removed).
         """
-        path = self._path(image_digest, backend.model_digest, PREPROCESS_VERSION, backend.key)
+        path = self._path(image_digest, backend.encoder_digest, PREPROCESS_VERSION, backend.key)
         if not path.is_file():
             return None
         try:
@@ -105,7 +106,7 @@ class EmbeddingCache:
         if not self._writable:
             return
         path = self._path(
-            embedding.image_digest, embedding.model_digest, embedding.preprocess_version, embedding.backend_key
+            embedding.image_digest, embedding.encoder_digest, embedding.preprocess_version, embedding.backend_key
         )
         try:
             embedding.save(path)
@@ -159,6 +160,6 @@ class EmbeddingCache:
                 if not path.name.startswith("."):
                     yield found.st_mtime, path, found.st_size
 
-    def _path(self, image: str, model: str, preprocess: int, backend: str) -> Path:
-        key = hashlib.sha256(json.dumps([image, model, preprocess, backend]).encode()).hexdigest()
+    def _path(self, image: str, encoder: str, preprocess: int, backend: str) -> Path:
+        key = hashlib.sha256(json.dumps([image, encoder, preprocess, backend]).encode()).hexdigest()
         return self._folder / key[:2] / f"{key}{_SUFFIX}"

@@ -15,7 +15,7 @@ from segany.predict.backends.base import Backend, Features
 
 __all__ = ["ImageEmbedding", "load_embedding"]
 
-_FORMAT = "segany-embedding-1"
+_FORMAT = "segany-embedding-2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,8 @@ class ImageEmbedding:
         frame: How the image lies in the model's input.
         image_digest: sha256 of the image's pixels.
         model_name: Name of the model.
-        model_digest: Digest of the model's parameters.
+        model_digest: Digest of the model's parameters: in memory, features belong to the decoder that reads them.
+        encoder_digest: Digest of the encoder with its config and preprocessing: a file serves all models that have it.
         preprocess_version: Version of the preprocessing code.
         backend_key: Runtime, version, device type and precision.
     """
@@ -37,6 +38,7 @@ class ImageEmbedding:
     image_digest: str
     model_name: str
     model_digest: str
+    encoder_digest: str
     preprocess_version: int
     backend_key: str
 
@@ -57,8 +59,7 @@ class ImageEmbedding:
     def _made_from(self) -> dict[str, Any]:
         return {
             "image_digest": self.image_digest,
-            "model_name": self.model_name,
-            "model_digest": self.model_digest,
+            "encoder_digest": self.encoder_digest,
             "preprocess_version": self.preprocess_version,
             "backend_key": self.backend_key,
             "frame": {
@@ -79,7 +80,7 @@ def load_embedding(path: str | os.PathLike[str], backend: Backend, preprocess_ve
         preprocess_version: Version of the preprocessing that the caller runs.
 
     Raises:
-        EmbeddingError: No such file, not an embedding, or made with another model, backend, precision or version.
+        EmbeddingError: No such file, not an embedding, or made with another encoder, backend, precision or version.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -95,7 +96,7 @@ def load_embedding(path: str | os.PathLike[str], backend: Backend, preprocess_ve
         raise EmbeddingError(f"{name} is not an embedding of this version of segany; embed the image again.")
     made_from = json.loads(metadata["made_from"])
     wanted = {
-        "model_digest": backend.model_digest,
+        "encoder_digest": backend.encoder_digest,
         "preprocess_version": preprocess_version,
         "backend_key": backend.key,
     }
@@ -110,8 +111,9 @@ def load_embedding(path: str | os.PathLike[str], backend: Backend, preprocess_ve
         features=backend.features_from_numpy(arrays),
         frame=Frame(Size(*frame["original"]), Size(*frame["model"]), Size(*frame["padded"]), tuple(frame["offset"])),
         image_digest=made_from["image_digest"],
-        model_name=made_from["model_name"],
-        model_digest=made_from["model_digest"],
+        model_name=backend.config.name,
+        model_digest=backend.model_digest,
+        encoder_digest=backend.encoder_digest,
         preprocess_version=made_from["preprocess_version"],
         backend_key=made_from["backend_key"],
     )

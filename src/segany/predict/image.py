@@ -128,6 +128,7 @@ class Predictor:
             image_digest=digest,
             model_name=self._backend.config.name,
             model_digest=self._backend.model_digest,
+            encoder_digest=self._backend.encoder_digest,
             preprocess_version=PREPROCESS_VERSION,
             backend_key=self._backend.key,
         )
@@ -140,7 +141,7 @@ class Predictor:
             image: The image it should be of, if that is to be checked.
 
         Raises:
-            EmbeddingError: It was made from another image, or with another model, backend or precision.
+            EmbeddingError: It was made from another image, or with another encoder, backend or precision.
         """
         embedding = load_embedding(path, self._backend, PREPROCESS_VERSION)
         if image is not None and image.info.digest != embedding.image_digest:

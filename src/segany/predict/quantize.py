@@ -119,7 +119,7 @@ def _quantize(checkpoint: Checkpoint, graphs: Graphs, images: Sequence[Any]) -> 
     encoder = quantize_encoder(graphs, inputs)
     calibration = digest.hexdigest()
     notes = {"identity": identity(checkpoint.identity, calibration)}
-    trial = Graphs(graphs.config, graphs.model_digest, {"encoder": encoder}, notes)
+    trial = Graphs(graphs.config, graphs.model_digest, graphs.encoder_digest, {"encoder": encoder}, notes)
     ious = _compare(_backend(checkpoint, "float32", None), _backend(checkpoint, "int8", trial), seen)
     same, own = np.mean(ious, axis=0).tolist()
     report = Quantized(graphs.config.name, len(seen), calibration, len(ious), same, own)

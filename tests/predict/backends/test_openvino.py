@@ -151,6 +151,7 @@ def test_features_of_another_model_are_refused(backend: OpenVINOBackend) -> None
 def test_it_is_the_same_model(backend: OpenVINOBackend, by_torch: TorchBackend) -> None:
     assert backend.config == TINY
     assert backend.model_digest == by_torch.model_digest
+    assert backend.encoder_digest == by_torch.encoder_digest
 
 
 def test_a_key_names_runtime_version_and_precision(

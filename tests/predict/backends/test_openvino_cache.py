@@ -63,7 +63,7 @@ def tripling(model: Sam) -> Iterator[tuple[str, Any]]:
 
 def answer(folder: Path, load: Callable[[], Sam], source: str = "tiny") -> bytes:
     graphs = cache.find_or_convert(folder, source, load)
-    assert (graphs.config, len(graphs.model_digest)) == (TINY, 64)
+    assert (graphs.config, len(graphs.model_digest), len(graphs.encoder_digest)) == (TINY, 64, 64)
     run = runtime.core().compile_model(graphs.read("triple"), "CPU")
     return bytes(run([np.arange(100, dtype=np.float32)])[0].tobytes())
 

@@ -54,6 +54,7 @@ class _TimedBackend:
         self.key = backend.key
         self.config = backend.config
         self.model_digest = backend.model_digest
+        self.encoder_digest = backend.encoder_digest
         self.encode_batch = backend.encode_batch
         self.score_batch = backend.score_batch
         self.score_least = backend.score_least

@@ -40,12 +40,14 @@ class Graphs:
     Attributes:
         config: The model's config.
         model_digest: Digest of its parameters.
+        encoder_digest: Digest of what embeddings depend on.
         source: By name, the file to read or the `openvino.Model` itself.
         notes: What else is to be known about them, as JSON values.
     """
 
     config: ModelConfig
     model_digest: str
+    encoder_digest: str
     source: Mapping[str, Any]
     notes: Mapping[str, Any] = field(default_factory=dict)
 
@@ -68,12 +70,14 @@ class Made(NamedTuple):
     Attributes:
         config: The model's config.
         model_digest: Digest of its parameters.
+        encoder_digest: Digest of what embeddings depend on.
         graphs: Names and `openvino.Model`s; each may be forgotten before the next one is made.
         notes: As in `Graphs`.
     """
 
     config: ModelConfig
     model_digest: str
+    encoder_digest: str
     graphs: Iterable[tuple[str, Any]]
     notes: Mapping[str, Any]
 
@@ -139,7 +143,7 @@ def keep(folder: Path, key: str, make: Callable[[], Made], *, again: bool) -> Gr
         message = f"converted graphs are not kept, so that each start converts them again: {error}"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     made = make()
-    return Graphs(made.config, made.model_digest, dict(made.graphs), made.notes)
+    return Graphs(made.config, made.model_digest, made.encoder_digest, dict(made.graphs), made.notes)
 
 
 def _read(record: Path) -> Graphs | None:
@@ -152,6 +156,7 @@ def _read(record: Path) -> Graphs | None:
         graphs = Graphs(
             config=ModelConfig.from_dict(values["config"]),
             model_digest=values["model_digest"],
+            encoder_digest=values["encoder_digest"],
             source={name: folder / f"{name}.xml" for name in values["graphs"]},
             notes=values["notes"],
         )
@@ -180,6 +185,7 @@ def _write(record: Path, made: Made) -> None:
         values = {
             "folder": folder.name,
             "model_digest": made.model_digest,
+            "encoder_digest": made.encoder_digest,
             "config": made.config.to_dict(),
             "notes": dict(made.notes),
             "graphs": names,
@@ -198,14 +204,11 @@ def _carried(file: Path) -> Path:
 
 
 def _converted(sam: "Sam") -> Made:
-    config, digest = sam.config, _digest(sam)
-    return Made(config, digest, _openvino_convert.convert(sam), {})
+    from segany.model.checkpoint import encoder_digest, model_digest
 
-
-def _digest(sam: "Sam") -> str:
-    from segany.model.checkpoint import model_digest
-
-    return model_digest(sam)
+    # Before the conversion, which takes the model apart.
+    config, digest, of_encoder = sam.config, model_digest(sam), encoder_digest(sam)
+    return Made(config, digest, of_encoder, _openvino_convert.convert(sam), {})
 
 
 def _folder_of(record: Path) -> Path | None:

@@ -60,7 +60,7 @@ def keep_int8(folder: Path, source: str, graphs: Graphs, encoder: Any, notes: Ma
         encoder: From `quantize_encoder`.
         notes: What is to be known about it, its `identity` at least, as JSON values.
     """
-    made = Made(graphs.config, graphs.model_digest, [("encoder", encoder)], notes)
+    made = Made(graphs.config, graphs.model_digest, graphs.encoder_digest, [("encoder", encoder)], notes)
     return keep(folder, _key(source), lambda: made, again=True)
 
 

@@ -41,23 +41,26 @@ class Backend(Protocol):
         key: Runtime, its version, device and precision: features of one key never meet another.
         config: The model's config.
         model_digest: Digest of the model's parameters.
+        encoder_digest: Digest of what features depend on: the encoder's parameters, its config and the preprocessing.
+            Features that are given as arrays serve every model of the same encoder.
         encode_batch: How many images `encode` should get at once.
         score_batch: How many prompts `score` should get at once.
+        score_least: How many it should get at least, where others of the same image are scored too: fewer may be
+            computed in another way, with memory of its own and last digits of its own.
         score_ahead: How many further calls of `score` and `sample` may run beside the one whose masks are being drawn;
             0 where that would not use the device better.
-        score_least: How many it should get at least, where others of the same image are scored too: fewer may be computed
-            in another way, with memory of its own and last digits of its own.
     """
 
     key: str
     config: ModelConfig
     model_digest: str
+    encoder_digest: str
     encode_batch: int
     score_batch: int
+    score_least: int
     score_ahead: int
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
-    score_least: int
         """Run the image encoder.
 
         Args:

@@ -40,10 +40,11 @@ class FakeBackend:
         self.config = replace(config or CONFIGS["mobile_sam"], name="fake")
         self.key = "fake/1/cpu/float32"
         self.model_digest = "0" * 64
+        self.encoder_digest = "0" * 64
         self.encode_batch = 4
         self.score_batch = 64
-        self.score_ahead = 0
         self.score_least = 1
+        self.score_ahead = 0
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:
         """See `Backend.encode`."""

@@ -156,6 +156,7 @@ class OpenVINOBackend:
             precision = _best_precision(graphs.config)
         self.config = graphs.config
         self.model_digest = graphs.model_digest
+        self.encoder_digest = graphs.encoder_digest
         # An embedding that one quantised encoder made is never given to another.
         made_by = f"{precision}-{int8.notes['identity']}" if int8 is not None else precision
         self.key = f"openvino/{runtime.version()}/cpu/{made_by}"
@@ -171,8 +172,8 @@ class OpenVINOBackend:
         if self._decoder_precision == "bf16" and fits(self.config) and are_supported():
             kernels = load_kernels(folder)
             self._tiled = TiledDecoder(self._graph, kernels, self.config.embedding_side**2, self._threads)
-        # Two: while one group's masks are drawn and measured in Python, no thread waits for work.
         self.score_least = _MANY if self._tiled is not None else 1
+        # Two: while one group's masks are drawn and measured in Python, no thread waits for work.
         self.score_ahead = 2 if self._tiled is not None else 0
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Features]:

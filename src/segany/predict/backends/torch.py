@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from segany.errors import DeviceError, EmbeddingError
-from segany.model.checkpoint import model_digest
+from segany.model.checkpoint import encoder_digest, model_digest
 from segany.model.decode import PromptDecoder, ScoredGroup
 from segany.model.preprocess import normalize_image
 from segany.model.sam import Sam
@@ -80,11 +80,12 @@ class TorchBackend:
             torch.set_num_threads(threads)
         self.config = model.config
         self.model_digest = model_digest(model)
+        self.encoder_digest = encoder_digest(model)
         self.key = f"torch/{torch.__version__}/{self._device.type}/{precision}"
         self.encode_batch = 1 if self._device.type == "cpu" else 8
         self.score_batch = _GROUP[self._device.type] * 4
-        self.score_ahead = 0
         self.score_least = 1
+        self.score_ahead = 0
         self._model = model.eval().requires_grad_(False).to(self._device)
         # Bfloat16 has 8 bits for an angle of many turns: prompts, and all that is small, stay float32.
         self._model.prompt_encoder.float()
