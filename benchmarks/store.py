@@ -95,6 +95,7 @@ def database_bytes(store: Store) -> int:
 def measure_size(store: Store, pool: list[RLE], size: int, before: int, masks: int) -> dict[str, Any]:
     took = seconds(lambda: store.add_records(records(pool, before, size, masks), actor="bench", keep_ids=False))
     gc.collect()
+    peaks = {"add": peak_bytes()}
     row: dict[str, Any] = {
         "records": size,
         "masks": size * masks,
@@ -104,6 +105,7 @@ def measure_size(store: Store, pool: list[RLE], size: int, before: int, masks: i
         "bytes per mask": database_bytes(store) / (size * masks),
     }
     row["freeze s"] = seconds(lambda: store.versions.freeze(f"v{size}", actor="bench"))
+    peaks["freeze"] = peak_bytes()
     middle = store.records.page(after=size // 2, limit=1)[0].id
     for record_id in range(middle, middle + 100):
         stored = store.records.get(record_id)
@@ -115,6 +117,7 @@ def measure_size(store: Store, pool: list[RLE], size: int, before: int, masks: i
     row["edit ms"] = median_ms(lambda: edit(store, middle, pool))
     row["diff of 100 s"] = seconds(lambda: store.versions.diff(f"v{size}"))
     row["split s"] = seconds(lambda: store.splits.assign(actor="bench"))
+    peaks["split"] = peak_bytes()
     for name, ask in zip(
         MS,
         (
@@ -130,7 +133,8 @@ def measure_size(store: Store, pool: list[RLE], size: int, before: int, masks: i
     row["stats s"] = seconds(store.stats)
     gc.collect()
     row["resident MB"] = psutil.Process().memory_info().rss / 1e6
-    row["peak MB"] = peak_bytes() / 1e6
+    peaks["stats"] = peak_bytes()
+    row.update({f"peak MB after {name}": peak / 1e6 for name, peak in peaks.items()})
     return row
 
 
