@@ -20,6 +20,7 @@ from segany.evaluate.result_cache import Measured, ResultCache, result_key
 from segany.evaluate.results import Gathered
 from segany.evaluate.subjects import SubjectSpec
 from segany.formats.dataset import METADATA
+from segany.memory import give_back
 
 __all__ = ["Evaluation", "ModelInfo", "Progress", "SetInfo", "evaluate"]
 
@@ -239,6 +240,7 @@ class _SetRun:
             raise
         except (InputError, OSError) as error:
             return error
+        give_back()
         measured = Measured(rows, stages.seconds)
         if self._cache is not None:
             self._cache.store(key, measured)

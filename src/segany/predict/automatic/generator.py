@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from segany.errors import ConfigError
 from segany.geometry import Frame, Size, crop_boxes, grid_in_box
 from segany.masks import LogitWindow
+from segany.memory import give_back
 from segany.model.preprocess import resize_image
 from segany.predict.automatic._ahead import ahead
 from segany.predict.automatic._clicks import Answer, Clock, Kept, Progress, spread_order
@@ -174,6 +175,8 @@ class _Run:
 
     def crops(self) -> Iterator[CropProposals]:
         """Each crop's masks, the whole image first, until time is over."""
+        # What the image before has left is in no place that this one's masks fit.
+        give_back()
         with ExitStack() as stack:
             if count := self._backend.score_ahead:
                 # The same threads for all rounds and crops: each new one would take memory of its own.
