@@ -10,6 +10,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageOps
+from PIL.PngImagePlugin import PngImageFile
 
 from segany.sources import open_image, open_source
 
@@ -70,6 +71,24 @@ class TestOrientation:
             # Against the meaning of the tag, not only against Pillow.
             corner = {2: (20, 180, 60), 6: (30, 40, 190)}[orientation]
             assert np.abs(image.pixels[5, 5].astype(int) - corner).max() < 6
+
+    def test_behind_the_pixels_of_a_png(self, tmp_path: Path) -> None:
+        path = tmp_path / "photo.png"
+        exif = PillowImage.Exif()
+        exif[0x0112] = 6
+        PillowImage.new("RGB", (5, 3)).save(path, exif=exif)
+        content = path.read_bytes()
+        at = content.index(b"eXIf") - 4
+        length = 12 + int.from_bytes(content[at : at + 4], "big")
+        chunk, end = content[at : at + length], content[-12:]
+        path.write_bytes(content[:at] + content[at + length : -12] + chunk + end)
+        assert open_image(path).size == (5, 3)
+
+    def test_a_png_is_not_decoded_to_learn_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = tmp_path / "photo.png"
+        PillowImage.new("RGB", (5, 3)).save(path)
+        monkeypatch.setattr(PngImageFile, "load", lambda self: pytest.fail("decoded"))
+        assert open_source(path).info.size == (3, 5)
 
     @pytest.mark.parametrize("orientation", range(1, 9))
     def test_sixteen_bit_colour(self, tmp_path: Path, orientation: int) -> None:

@@ -83,7 +83,7 @@ class DeepPng:
             raise ValueError("the data cannot be decoded")
         code = cv2.COLOR_BGRA2RGBA if decoded.shape[2] == 4 else cv2.COLOR_BGR2RGB
         cv2.cvtColor(decoded, code, dst=decoded)
-        return StoredArray(decoded, orientation=self.orientation, alpha=decoded.shape[2] == 4)
+        return StoredArray(decoded, orientation=self.orientation, alpha=decoded.shape[2] == 4, is_own=True)
 
 
 class DeepTiff:

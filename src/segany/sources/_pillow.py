@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import os
 import struct
 import threading
 import zlib
@@ -127,10 +128,32 @@ def orientation_of(image: PillowImage.Image) -> int:
         # Pillow turns a TIFF while decoding, and gives its upright size before.
         return 1
     try:
-        value = image.getexif().get(_EXIF_ORIENTATION, 1)
+        # For a PNG without such a chunk before its pixels Pillow would decode it all, to look behind them.
+        known = image.format != "PNG" or _has_late_exif(image)
+        exif = image.getexif() if known else PillowImage.Image.getexif(image)
+        value = exif.get(_EXIF_ORIENTATION, 1)
     except DAMAGE:
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _has_late_exif(image: PillowImage.Image) -> bool:
+    """Whether a PNG that is not decoded yet has its EXIF chunk behind its pixels, which the standard allows."""
+    file = getattr(image, "fp", None)
+    if file is None or "exif" in image.info:
+        return False
+    place = file.tell()
+    try:
+        # After the signature: length, name, content and checksum of each chunk.
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            length, name = struct.unpack(">I4s", head)
+            if name == b"eXIf":
+                return True
+            file.seek(length + 4, os.SEEK_CUR)
+        return False
+    finally:
+        file.seek(place)
 
 
 def _frame_notes(image: PillowImage.Image) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Stored", "StoredArray", "read_upright", "to_stored_view", "to_upright_view"]
+__all__ = ["Stored", "StoredArray", "read_upright", "taken", "to_stored_view", "to_upright_view"]
 
 STRIP_ROWS = 256
 
@@ -37,21 +37,28 @@ class StoredArray:
     """Values that lie in memory already; see `Stored`."""
 
     def __init__(
-        self, values: NDArray[Any], *, orientation: int = 1, alpha: bool = False, notes: tuple[str, ...] = ()
+        self,
+        values: NDArray[Any],
+        *,
+        orientation: int = 1,
+        alpha: bool = False,
+        notes: tuple[str, ...] = (),
+        is_own: bool = False,
     ) -> None:
-        """Take [H, W, C] values without copying them."""
+        """Take [H, W, C] values without copying them; `is_own` if nobody else holds them, now or later."""
         height, width, channels = values.shape
         self.shape = (height, width, channels)
         self.dtype = values.dtype
         self.orientation = orientation
         self.alpha = alpha
         self.notes = notes
-        self._values = values
+        self.is_own = is_own
+        self.values = values
 
     def strips(self) -> Iterator[tuple[int, NDArray[Any]]]:
         """See `Stored`."""
         for top in range(0, self.shape[0], STRIP_ROWS):
-            yield top, self._values[top : top + STRIP_ROWS]
+            yield top, self.values[top : top + STRIP_ROWS]
 
 
 def to_upright_view(stored: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -71,8 +78,17 @@ def to_stored_view(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
     return to_upright_view(upright, {6: 8, 8: 6}.get(orientation, orientation))
 
 
+def taken(stored: Stored) -> NDArray[Any] | None:
+    """The values themselves, if they are upright already and nobody else's: a large photo is not copied."""
+    if isinstance(stored, StoredArray) and stored.is_own and stored.orientation == 1:
+        return stored.values
+    return None
+
+
 def read_upright(stored: Stored) -> NDArray[Any]:
-    """[H, W, C] values of the stored dtype, upright; one new array."""
+    """[H, W, C] values of the stored dtype, upright, in an array of the caller's own."""
+    if (whole := taken(stored)) is not None:
+        return whole
     height, width, channels = stored.shape
     shape = (width, height, channels) if stored.orientation >= 5 else (height, width, channels)
     upright = np.empty(shape, dtype=stored.dtype)

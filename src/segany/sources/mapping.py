@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from segany.errors import ImageError
 from segany.schema import PixelMapping
-from segany.sources._stored import Stored, to_stored_view
+from segany.sources._stored import Stored, taken, to_stored_view
 
 __all__ = ["to_rgb"]
 
@@ -55,6 +55,9 @@ def to_rgb(
     notes = list(stored.notes)
     shown, alpha = _choose_bands(stored, name, bands, notes)
     limits = _choose_window(stored, name, sorted(set(shown)), window)
+    plain = limits is None and shown == (0, 1, 2) and stored.shape[2] == 3
+    if plain and (whole := taken(stored)) is not None:
+        return whole, PixelMapping(shown, limits, stored.orientation, tuple(notes))
     convert = _Converter(stored.dtype, limits)
     height, width, _ = stored.shape
     pixels = np.empty((width, height, 3) if stored.orientation >= 5 else (height, width, 3), dtype=np.uint8)

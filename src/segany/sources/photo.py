@@ -16,6 +16,7 @@ from segany.geometry import Size
 from segany.schema import ImageInfo
 from segany.settings import Settings
 from segany.sources._deep import DeepPng, DeepTiff, is_deep_png, is_deep_tiff
+from segany.sources._large import LargePhoto, is_large_photo
 from segany.sources._pillow import (
     DAMAGE,
     FORMATS,
@@ -182,6 +183,8 @@ def _read_header(path: Path) -> _Header:
             return DeepTiff(path)
         if is_deep_png(image):
             return DeepPng(path, image, orientation_of(image))
+        if is_large_photo(image):
+            return LargePhoto(path, image, orientation_of(image))
         return PillowFile(path, image)
 
 
