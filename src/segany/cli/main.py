@@ -19,6 +19,7 @@ from segany.cli import (
     engine,
     evaluate,
     everything,
+    export,
     quantize,
     samples,
     segment,
@@ -52,6 +53,7 @@ app.command("advise")(advise.command)
 app.add_typer(audit.app, name="audit")
 app.command("train")(train.command)
 app.command("quantize")(quantize.command)
+app.add_typer(export.app, name="export")
 app.command("demo")(demo.command)
 app.command("doctor")(doctor.command)
 app.add_typer(weights.app, name="weights")
