@@ -18,11 +18,19 @@ def _noise(height: int, width: int) -> NDArray[np.uint8]:
     return np.random.default_rng(height * 7919 + width).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def test_sam_resizes_as_pillow_does() -> None:
-    pixels = _noise(301, 1503)
+@pytest.mark.parametrize("large", [1, 10**9])
+@pytest.mark.parametrize("size", [(301, 1503), (1503, 301), (50, 30), (1023, 1025), (1024, 700), (7, 9000)])
+def test_sam_resizes_as_pillow_does(size: tuple[int, int], large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segany.model.preprocess._LARGE", large)
+    pixels = _noise(*size)
     resized, frame = resize_image(pixels, SAM)
-    expected = np.asarray(Image.fromarray(pixels).resize((1024, 205), Image.Resampling.BILINEAR))
+    wanted = (frame.model.width, frame.model.height)
+    expected = np.asarray(Image.fromarray(pixels).resize(wanted, Image.Resampling.BILINEAR))
     np.testing.assert_array_equal(resized, expected)
+
+
+def test_the_frame_of_a_resized_image() -> None:
+    _, frame = resize_image(_noise(301, 1503), SAM)
     assert (frame.original, frame.model, frame.padded) == (Size(301, 1503), Size(205, 1024), Size(1024, 1024))
 
 

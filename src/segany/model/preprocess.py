@@ -10,6 +10,8 @@ from segany.model.config import PreprocessConfig
 
 __all__ = ["normalize_image", "resize_image"]
 
+_LARGE = 4_000_000
+
 
 def resize_image(pixels: NDArray[np.uint8], preprocess: PreprocessConfig) -> tuple[NDArray[np.uint8], Frame]:
     """Bring the long side to the model's input side, keeping the aspect ratio.
@@ -39,9 +41,19 @@ def resize_image(pixels: NDArray[np.uint8], preprocess: PreprocessConfig) -> tup
         return np.asarray(resized, dtype=np.uint8), frame
     if frame.model == frame.original:
         return pixels, frame
-    # Pillow's filter widens with the scale, which is what "antialias" means.
-    image = Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BILINEAR)
-    return np.asarray(image), frame
+    return _resize(pixels, size), frame
+
+
+def _resize(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Pillow's bilinear filter, which widens with the scale: that is what "antialias" means."""
+    if pixels.shape[0] * pixels.shape[1] < _LARGE:
+        return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BILINEAR))
+    # Of a colour image Pillow holds four bytes for each pixel; channel by channel it is one, with the same result.
+    resized = np.empty((size[1], size[0], 3), dtype=np.uint8)
+    for channel in range(3):
+        plane = Image.fromarray(np.ascontiguousarray(pixels[..., channel]))
+        resized[..., channel] = np.asarray(plane.resize(size, Image.Resampling.BILINEAR))
+    return resized
 
 
 def normalize_image(resized: NDArray[np.uint8], preprocess: PreprocessConfig) -> NDArray[np.float32]:
