@@ -27,7 +27,9 @@ def test_a_shrunk_mask_never_vanishes(mask: NDArray[np.bool_], data: st.DataObje
 
 
 @pytest.mark.parametrize("shape", [(97, 131), (200, 260), (150, 150)])
-def test_an_edge_stays_within_a_pixel(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("decoded", [1, 20_000, 10**9])
+def test_an_edge_stays_within_a_pixel(shape: tuple[int, int], decoded: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segany.render._masks._DECODED", decoded)
     y, x = np.mgrid[:301, :403]
     mask = np.hypot(y - 140, x - 222) < 77
     fitted, expected = fit_rle(RLE.from_mask(mask), shape), fit_mask(mask, shape)

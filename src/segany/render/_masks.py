@@ -13,6 +13,8 @@ from segany.render.colors import RGB
 __all__ = ["fit_mask", "fit_rle", "paint_mask"]
 
 _TILE = 512
+# Original pixels of a mask that are decoded at once.
+_DECODED = 4_000_000
 _HALO_OPACITY = 0.6
 _SMOOTHING = 0.8
 
@@ -22,23 +24,11 @@ def fit_mask(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool
 
     A pixel is set when half of it is covered, or any of it where that would leave nothing.
     """
-    import cv2
-
-    if mask.shape == shape[:2]:
-        return mask
-    height, width = shape[:2]
-    shrink = mask.shape[0] >= height and mask.shape[1] >= width
-    method = cv2.INTER_AREA if shrink else cv2.INTER_NEAREST
-    resized = cv2.resize(
-        np.ascontiguousarray(mask, dtype=np.uint8) * np.uint8(255), (width, height), interpolation=method
-    )
-    covered = np.asarray(resized).reshape(height, width)
-    half = covered >= 128
-    return half if half.any() else covered > 0
+    return _drawn(_coverage(mask, shape[0], shape[1]))
 
 
 def fit_rle(rle: RLE, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """As `fit_mask`, of run lengths: no more is decoded than the columns that the mask has.
+    """As `fit_mask`, of run lengths: no more is decoded at once than some of the columns that the mask has.
 
     Where the picture is shrunk, an edge may lie up to a pixel of the result from where `fit_mask` puts it.
 
@@ -50,21 +40,41 @@ def fit_rle(rle: RLE, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         [H, W] bool.
     """
     size, (x0, y0, x1, y1) = rle.size, rle.box
-    fitted = np.zeros(shape[:2], dtype=np.bool_)
+    covered = np.zeros(shape[:2], dtype=np.uint8)
     if x1 == 0:
-        return fitted
+        return covered > 0
     # The result's pixels that the box touches, and the whole original pixels under these.
     scale_y, scale_x = size.height / shape[0], size.width / shape[1]
     top, bottom = min(int(y0 / scale_y), shape[0] - 1), min(math.ceil(y1 / scale_y), shape[0])
     left, right = min(int(x0 / scale_x), shape[1] - 1), min(math.ceil(x1 / scale_x), shape[1])
     rows = slice(int(top * scale_y), min(size.height, math.ceil(bottom * scale_y)))
-    columns = slice(int(left * scale_x), min(size.width, math.ceil(right * scale_x)))
-    ends = rle.runs.cumsum().clip(columns.start * size.height, columns.stop * size.height)
-    runs = np.diff(ends, prepend=columns.start * size.height)
-    decoded = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(-1, size.height)
-    part = np.ascontiguousarray(decoded[:, rows].T)
-    fitted[top:bottom, left:right] = fit_mask(part, (bottom - top, right - left))
-    return fitted
+    ends = rle.runs.cumsum()
+    step = max(1, int(_DECODED / (size.height * scale_x)))
+    for start in range(left, right, step):
+        stop = min(start + step, right)
+        first, last = int(start * scale_x), min(size.width, math.ceil(stop * scale_x))
+        runs = np.diff(ends.clip(first * size.height, last * size.height), prepend=first * size.height)
+        decoded = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(-1, size.height)
+        part = np.ascontiguousarray(decoded[:, rows].T)
+        covered[top:bottom, start:stop] = _coverage(part, bottom - top, stop - start)
+    return _drawn(covered)
+
+
+def _coverage(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.uint8]:
+    """How much of each of [height, width] pixels a mask covers, of 255."""
+    import cv2
+
+    opaque = np.ascontiguousarray(mask, dtype=np.uint8) * np.uint8(255)
+    if mask.shape == (height, width):
+        return opaque
+    shrink = mask.shape[0] >= height and mask.shape[1] >= width
+    method = cv2.INTER_AREA if shrink else cv2.INTER_NEAREST
+    return np.asarray(cv2.resize(opaque, (width, height), interpolation=method), dtype=np.uint8).reshape(height, width)
+
+
+def _drawn(covered: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    half = covered >= 128
+    return half if half.any() else covered > 0
 
 
 def paint_mask(canvas: NDArray[np.uint8], mask: NDArray[np.bool_], color: RGB, style: Style, *, fill: float) -> None:
