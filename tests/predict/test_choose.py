@@ -152,3 +152,18 @@ def test_only_a_lone_click_is_a_choice() -> None:
 def test_as_many_preferences_as_masks() -> None:
     with pytest.raises(MaskError, match=r"a prediction of 3 masks needs as many preferences, got \[2\]"):
         Prediction(SCORES.astype(np.float32), discs(3, 2, 1), FRAME, np.zeros(2, dtype=np.float32))
+
+
+def test_the_same_is_ranked_by_its_weights_alone() -> None:
+    """Programs in other languages rank by `linear`."""
+    chooser = MaskChooser()
+    for share, index in ((0.02, 2), (0.03, 2), (0.4, 0), (0.02, 2)):
+        ious = np.full(3, 0.2)
+        ious[index] = 0.95
+        candidates = Candidates(SCORES, np.array([0.3, 0.6, 0.9]), np.array([0.3, 0.1, 0.02]))
+        by = chooser.linear()
+        away = np.log(candidates.shares) - by["log_share"]
+        fit = np.maximum(by["floor"], -by["sharpness"] * away**2)
+        own = candidates.scores + by["depth"] * candidates.depths + by["offsets"] + by["size"] * fit
+        assert own == pytest.approx(chooser.preferences(candidates), abs=1e-5)
+        chooser = chooser.remembered(candidates, ious, share)

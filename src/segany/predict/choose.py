@@ -158,6 +158,25 @@ class MaskChooser:
             fit = np.maximum(_WORST_FIT, -(away**2) * (len(known) + _PRIOR) / squares / 2)
         return np.stack([candidates.scores, candidates.depths, self.bias, fit], axis=1).astype(np.float32)
 
+    def linear(self) -> dict[str, Any]:
+        """What `preferences` computes, for programs in other languages: weights and what they are multiplied by.
+
+        The preference of candidate i is its predicted IoU + depth x its depth + offsets[i] + size x max(floor,
+        -sharpness x (log(share) - log_share)^2), with its depth and share as in `Candidates`.
+        """
+        depth, learned, size = self.rule
+        known = np.array(self.sizes or (0.0,))
+        squares = ((known - known.mean()) ** 2).sum() + _PRIOR * _SPREAD**2
+        return {
+            "depth": depth,
+            "offsets": tuple(float(value) for value in learned * self.bias),
+            # Nothing is known of sizes before one was accepted.
+            "size": size if self.sizes else 0.0,
+            "log_share": float(known.mean()),
+            "sharpness": float((len(known) + _PRIOR) / squares / 2),
+            "floor": _WORST_FIT,
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
         return {

@@ -33,6 +33,8 @@ _API: dict[str, dict[str, Rule]] = {
     "/records/{record_id}/review": {"POST": "annotator"},
     "/records/{record_id}/embedding": {"GET": "annotator", "POST": "annotator"},
     "/records/{record_id}/embedding/features": {"GET": "annotator"},
+    "/decoder": {"GET": "annotator", "POST": "annotator"},
+    "/decoder/graphs/{sha256}": {"GET": "annotator"},
     "/records/{record_id}/predict": {"POST": "annotator"},
     "/records/{record_id}/everything": {"POST": "annotator"},
     "/records/{record_id}/everything/{run}": {"GET": "annotator", "DELETE": "annotator"},

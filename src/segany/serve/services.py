@@ -12,6 +12,7 @@ from segany.predict import EmbeddingCache, Predictor
 from segany.predict.choose import MaskChooser
 from segany.serve._accounts import Accounts
 from segany.serve._answers import Answers
+from segany.serve._browser import BrowserDecoder
 from segany.serve._embeddings import Embedder
 from segany.serve._everything import Runs
 from segany.serve._exports import EXPORT, Exports, ServerStopsError
@@ -43,12 +44,14 @@ class ModelServices:
         embedder: Embeddings, once for each image.
         answers: Prompts.
         runs: Everything.
+        browser: Graphs for pages that decode by themselves.
     """
 
     predictor: Predictor
     embedder: Embedder
     answers: Answers
     runs: Runs
+    browser: BrowserDecoder
 
 
 class Services:
@@ -113,6 +116,7 @@ class Services:
             await self._loading
         if self._model is not None:
             await self._model.runs.close()
+            await self._model.browser.close()
             await self._model.embedder.close()
         await asyncio.to_thread(self._runner.join, self.settings.shutdown_seconds)
         for pool in self.pools:
@@ -179,7 +183,8 @@ class Services:
         )
         answers = Answers(predictor, self.settings.logits_bytes)
         runs = Runs(self.store, predictor, embedder, self.generating)
-        self._model = ModelServices(predictor, embedder, answers, runs)
+        browser = BrowserDecoder(self.settings.model, predictor.backend, Settings.from_environment().home)
+        self._model = ModelServices(predictor, embedder, answers, runs, browser)
 
     def _predictor(self) -> Predictor:
         settings = self.settings

@@ -9,10 +9,13 @@ from segany.wire.records import AnnotationReply
 
 __all__ = [
     "CandidateReply",
+    "ChoosingReply",
+    "DecoderReply",
     "EmbeddingReply",
     "EverythingReply",
     "EverythingRequest",
     "FrameReply",
+    "GraphReply",
     "GridWords",
     "PredictReply",
     "PredictRequest",
@@ -39,6 +42,30 @@ class FrameReply(Reply):
     padded: tuple[int, int]
 
 
+class ChoosingReply(Reply):
+    """How the three candidates of a lone click are ranked, for who decodes by themselves: the highest sum is first.
+
+    A candidate's sum is its predicted IoU, + `depth` x how deep inside it the click lies (its distance to the outside
+    over the largest such distance), + its `offsets`, + `size` x max(`floor`, -`sharpness` x (log(share of the image
+    that it covers) - `log_share`)^2).
+
+    Attributes:
+        depth: Weight.
+        offsets: Of whole, part and subpart.
+        size: Weight.
+        log_share: What sizes are compared with.
+        sharpness: How much they are expected to be alike.
+        floor: Least that a size may count.
+    """
+
+    depth: float
+    offsets: tuple[float, float, float]
+    size: float
+    log_share: float
+    sharpness: float
+    floor: float
+
+
 class EmbeddingReply(Reply):
     """Where the embedding of an image stands.
 
@@ -50,6 +77,7 @@ class EmbeddingReply(Reply):
         shape: Of the features, when they can be had: channels, height, width.
         low_res_side: Side of the model's logits.
         frame: When it is ready.
+        choosing: How the candidates of a lone click are ranked now; null for by predicted IoU.
     """
 
     state: Literal["ready", "queued", "running", "missing"]
@@ -59,6 +87,37 @@ class EmbeddingReply(Reply):
     shape: tuple[int, int, int]
     low_res_side: int
     frame: FrameReply | None = None
+    choosing: ChoosingReply | None = None
+
+
+class GraphReply(Reply):
+    """One graph of the decoder.
+
+    Attributes:
+        name: "prepare", run once for an image, or "decode", run for each prompt.
+        bytes: Its length.
+        sha256: Its digest, by which it is had.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class DecoderReply(Reply):
+    """The decoder for who decodes by themselves.
+
+    Attributes:
+        state: "ready"; "making"; "missing" when nobody asked for it; "unavailable", and the message says why.
+        model_digest: Of the model that it is of.
+        graphs: When it is ready.
+        message: Why it cannot be had.
+    """
+
+    state: Literal["ready", "making", "missing", "unavailable"]
+    model_digest: str
+    graphs: tuple[GraphReply, ...] = ()
+    message: str | None = None
 
 
 class PredictRequest(Request):

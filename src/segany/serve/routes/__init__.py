@@ -3,6 +3,7 @@
 from segany.serve.routes import (
     accounts,
     collection,
+    decoder,
     embeddings,
     everything,
     exports,
@@ -20,6 +21,7 @@ ROUTERS = (
     records.router,
     images.router,
     embeddings.router,
+    decoder.router,
     prompts.router,
     everything.router,
     collection.router,

@@ -9,12 +9,13 @@ from starlette.responses import Response
 
 from segany.errors import EmbeddingError
 from segany.predict import ImageEmbedding
+from segany.predict.choose import MaskChooser
 from segany.serve._failures import failure
 from segany.serve._images import StoredImage
 from segany.serve._replies import frame_reply
 from segany.serve.routes._shared import Here, Record, json_reply, new_router
 from segany.serve.services import ModelServices
-from segany.wire import EmbeddingReply
+from segany.wire import ChoosingReply, EmbeddingReply
 
 __all__ = ["router"]
 
@@ -34,7 +35,7 @@ async def begin(here: Here, record_id: Record) -> Response:
         model.embedder.start(stored)
         # What is on disk is there at once.
         await asyncio.sleep(0)
-    reply = _reply(model, stored)
+    reply = _reply(model, stored, await here.chooser())
     return json_reply(reply, 200 if reply.state == "ready" else 202)
 
 
@@ -42,7 +43,7 @@ async def begin(here: Here, record_id: Record) -> Response:
 async def state(here: Here, record_id: Record) -> Response:
     """Where the embedding stands."""
     model = here.model()
-    return json_reply(_reply(model, await here.images.get(record_id)))
+    return json_reply(_reply(model, await here.images.get(record_id), await here.chooser()))
 
 
 @router.get(
@@ -66,7 +67,7 @@ async def features(here: Here, request: Request, record_id: Record) -> Response:
     return Response(content, media_type="application/octet-stream", headers=headers)
 
 
-def _reply(model: ModelServices, stored: StoredImage) -> EmbeddingReply:
+def _reply(model: ModelServices, stored: StoredImage, chooser: MaskChooser | None) -> EmbeddingReply:
     place, position, embedding = model.embedder.state(stored)
     backend = model.predictor.backend
     side = backend.config.embedding_side
@@ -78,6 +79,7 @@ def _reply(model: ModelServices, stored: StoredImage) -> EmbeddingReply:
         shape=(backend.config.embed_dim, side, side),
         low_res_side=backend.config.low_res_side,
         frame=None if embedding is None else frame_reply(embedding),
+        choosing=None if chooser is None else ChoosingReply(**chooser.linear()),
     )
 
 
