@@ -43,6 +43,8 @@ class TrainConfig:
             images alike, 1 for all masks alike.
         clicks: Clicks after the first prompt, each drawn from what is wrong.
         repeats: Further rounds without a new click: the first at a random place between the clicks, the others last.
+        lone_share: How often objects get their first prompt alone: three masks and their scores are then all there is
+            to learn, in half the time.
         box_share: How often the first prompt is a box.
         max_area_share: Masks over this share of their image are left out.
         min_cells: Masks of fewer cells of the decoder's grid (256 a side) are left out.
@@ -68,6 +70,10 @@ class TrainConfig:
             The first is the image itself. Other strategies draw a new one each time.
         keep_weight: How much answers on other images (`train(..., keep=...)`) must stay as the model's own.
         keep_clicks: Clicks on such an image in a step.
+        keep_every: Of so many images that teach, one is followed by such an image.
+        refit_objects: Objects on which, at the end, the IoU head alone is fitted once more to masks that no longer
+            change, and photos' clicks on which its answers are kept; 0 for not at all. It stays as it was if that is
+            not better on what validates.
         blend: Share of the trained parameters in the result; the rest are the original's (arXiv 2109.01903).
         student_dims: "distil": widths of the small encoder.
         student_depths: "distil": its blocks.
@@ -92,6 +98,7 @@ class TrainConfig:
     count_power: float = 0.5
     clicks: int = 8
     repeats: int = 2
+    lone_share: float = 0.0
     box_share: float = 0.5
     max_area_share: float = 0.9
     min_cells: int = 4
@@ -115,6 +122,8 @@ class TrainConfig:
     views: int = 4
     keep_weight: float = 1.0
     keep_clicks: int = 4
+    keep_every: int = 1
+    refit_objects: int = 400
     blend: float = 1.0
     student_dims: tuple[int, int, int, int] = (32, 64, 96, 128)
     student_depths: tuple[int, int, int, int] = (1, 1, 2, 1)
@@ -142,11 +151,11 @@ class TrainConfig:
             _require(value in get_args(known), f"{name} must be one of {', '.join(get_args(known))}, got {value!r}")
         for name in ("steps", "images_per_step", "objects_per_image", "views", "val_every", "save_every", "devices"):
             _at_least(name, getattr(self, name), 1)
-        for name in ("min_cells", "lora_rank", "val_objects", "keep_clicks"):
+        for name in ("min_cells", "lora_rank", "val_objects", "keep_clicks", "keep_every"):
             _at_least(name, getattr(self, name), 1)
-        for name in ("clicks", "repeats", "warmup_steps", "patience", "seed"):
+        for name in ("clicks", "repeats", "warmup_steps", "patience", "seed", "refit_objects"):
             _at_least(name, getattr(self, name), 0)
-        for name in ("box_share", "blend", "drop_path", "count_power"):
+        for name in ("box_share", "lone_share", "blend", "drop_path", "count_power"):
             value = getattr(self, name)
             _require(0 <= value <= 1, f"{name} must lie between 0 and 1, got {value}")
         for name in ("max_area_share", "layer_decay"):

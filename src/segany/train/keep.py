@@ -22,11 +22,12 @@ from segany.train.config import TrainConfig
 from segany.train.interaction import Answers, Prompts, decode
 from segany.train.targets import on_grid
 
-__all__ = ["Teacher", "keep_losses"]
+__all__ = ["SCORE_WEIGHT", "Teacher", "keep_losses"]
 
 _ALL = tuple(range(MASKS))
 # Scores decide which mask is chosen: those that are off by .1 cost more than a mask that is off by as much.
-_SCORE_WEIGHT = 20.0
+SCORE_WEIGHT = 20.0
+"""Of kept scores beside those that are learnt."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,4 +127,4 @@ def _difference(answers: Answers, wanted: Answers, valid: Tensor, config: TrainC
     both = (shares * truth).sum((-1, -2))
     masks = 1 - (2 * both + 1) / (shares.square().sum((-1, -2)) + truth.square().sum((-1, -2)) + 1)
     scores = (answers.scores - wanted.scores) ** 2
-    return masks.mean() + _SCORE_WEIGHT * config.score_weight * scores.mean()
+    return masks.mean() + SCORE_WEIGHT * config.score_weight * scores.mean()

@@ -102,12 +102,15 @@ def make_plan(
     held = min(views, _EMBEDDING_HELD) * 4 * model.config.embed_dim * model.config.embedding_side**2
     memory = _BASE_BYTES + 4 * (2 * parameters + 4 * trained) + _CHUNK * per_prompt + encoder + held
     decode, encode = _measured(model, config, device)
-    prompts = config.objects_per_image * config.interactions + 1.3 * 2 * config.keep_clicks * (config.keep_weight > 0)
-    per_image = decode * prompts + encode * (1 + (config.keep_weight > 0))
+    keeps = (config.keep_weight > 0) / config.keep_every
+    rounds = config.lone_share + (1 - config.lone_share) * config.interactions
+    prompts = config.objects_per_image * rounds + 1.3 * 2 * config.keep_clicks * keeps
+    per_image = decode * prompts + encode * (1 + keeps)
     embeddings = (len(samples.train) * config.views if not config.trains_encoder else 0) + len(samples.val)
     validations = steps // config.val_every + 2
     seconds = (
         steps * config.images_per_step / config.devices * per_image
+        + 2 * config.refit_objects * decode / 3
         + validations * min(config.val_objects, 10 * len(samples.val)) * 5 * decode / 3
         + embeddings * max(encode, 0.4)
     )

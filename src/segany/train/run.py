@@ -1,5 +1,6 @@
 """train: one call from data to a model; the same call again goes on where it was."""
 
+import copy
 import json
 import pickle
 import platform
@@ -27,11 +28,12 @@ from segany.train.embeddings import Embeddings
 from segany.train.history import History, check_extras
 from segany.train.lora import merge_lora, save_lora
 from segany.train.plan import Plan, check_fits, make_plan
+from segany.train.refit import fit_head
 from segany.train.strategies import choose_parameters
 from segany.train.student import calibrate, make_student
 from segany.train.tasks import Distilling, Interactive, Task, as_input
 from segany.train.trainer import Outcome, Progress, Spent, Trainer, TrainProgress
-from segany.train.validate import Validation
+from segany.train.validate import Validation, validate
 
 __all__ = ["ADAPTER", "MANIFEST", "MODEL", "TrainResult", "train"]
 
@@ -214,6 +216,10 @@ class _Job:
             return self._result(outcome, None, None, None)
         if config.blend < 1 and config.tune != "distil":
             _blend({one.name: one.parameter for one in learning}, untuned, config.blend)
+        if isinstance(task, Interactive) and config.refit_objects:
+            with torch.no_grad(), fabric.autocast():
+                best = _refit(model, task, samples, config, outcome.best)
+            outcome = outcome._replace(best=best, spent=trainer.spent())
         digest = self._save_model(model, parent, samples, outcome)
         plot = history.plot()
         result = self._result(outcome, self.out / MODEL, digest, plot)
@@ -320,6 +326,25 @@ def _embed_all(embeddings: Embeddings, samples: Samples, config: TrainConfig, pr
             embeddings.of_sample(sample, place, number)
             if progress is not None:
                 progress(TrainProgress("embed", place * config.views + number + 1, total))
+
+
+def _refit(
+    model: Sam, task: Interactive, samples: Samples, config: TrainConfig, best: Validation | None
+) -> Validation | None:
+    """Fit the IoU head once more; take it back where that validates worse. Gives what the model validates at then."""
+    objects, kept = task.evidence()
+    if objects is None:
+        return best
+    before = validate(model, samples.val, task.embed, config) if config.blend < 1 else best
+    head = model.mask_decoder.iou_prediction_head
+    former = copy.deepcopy(head.state_dict())
+    with torch.enable_grad(), torch.autocast(objects.tokens.device.type, enabled=False):
+        fit_head(model, objects, kept)
+    after = validate(model, samples.val, task.embed, config)
+    if before is not None and after is not None and after.value < before.value:
+        head.load_state_dict(former)
+        return before
+    return after
 
 
 def _blend(learnt: dict[str, torch.nn.Parameter], untuned: dict[str, torch.Tensor], share: float) -> None:

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -19,6 +20,7 @@ from segany.train.data import Drawer, Sample
 from segany.train.embeddings import Embeddings
 from segany.train.interaction import interact
 from segany.train.keep import Teacher, keep_losses
+from segany.train.refit import Evidence, KeptPhoto, kept_evidence, object_evidence
 from segany.train.targets import make_targets
 from segany.train.views import View, draw_view
 
@@ -93,20 +95,28 @@ class Interactive:
         targets = targets.to(self._device)
         whole = self._embedding(sample, place, view, cached)
         embedding = whole.detach().requires_grad_(whole.requires_grad)
+        if rng.random() < config.lone_share:
+            config = replace(config, clicks=0, repeats=0)
+        rounds = config.interactions
         for round_ in interact(self._model, embedding, targets, config, rng):
             figures = {"focal": round_.focal, "dice": round_.dice, "score": round_.score, "iou": round_.iou}
-            rounds = config.interactions
             yield Part(round_.loss / rounds, {key: value / rounds for key, value in figures.items()}, sample.name)
         if whole.requires_grad and embedding.grad is not None:
             torch.autograd.backward(whole, embedding.grad)
-        if self._teacher is not None:
-            yield from self._kept(number, rng, self._teacher)
+        if self._teacher is not None and number % config.keep_every == 0:
+            yield from self._kept(number // config.keep_every, rng, self._teacher)
 
     def embed(self, sample: Sample, place: int) -> Tensor:
         """See `Task.embed`."""
         if self._config.trains_encoder:
             return _encode(self._model, sample.entry.open().pixels, self._device)
         return self._embeddings.of_sample(sample, -1 - place, 0).to(self._device)
+
+    def evidence(self) -> tuple[Evidence | None, Evidence | None]:
+        """What the IoU head can be fitted on once more: of the training side, and of the photos that are kept."""
+        photos = [functools.partial(self._photo, path) for path in self._keep]
+        kept = None if self._teacher is None else kept_evidence(self._model, self._teacher, photos, self._config)
+        return object_evidence(self._model, self._samples, self.embed, self._config), kept
 
     def _view(self, place: int, number: int, attempt: int, rng: np.random.Generator) -> tuple[View, int]:
         if self._config.trains_encoder:
@@ -121,14 +131,18 @@ class Interactive:
 
     def _kept(self, number: int, rng: np.random.Generator, teacher: Teacher) -> Iterator[Part]:
         path = self._keep[number % len(self._keep)]
-        image = open_image(path)
-        known = self._embeddings.of_image(str(path), functools.partial(open_image, path)).to(self._device)
-        whole = _encode(self._model, image.pixels, self._device) if self._config.trains_encoder else known
+        size, whole, known = self._photo(path)
         embedding = whole.detach().requires_grad_(whole.requires_grad)
-        for loss in keep_losses(self._model, teacher, embedding, known, image.size, self._config, rng):
+        for loss in keep_losses(self._model, teacher, embedding, known, size, self._config, rng):
             yield Part(loss, {"keep": loss.detach()}, str(path.name))
         if whole.requires_grad and embedding.grad is not None:
             torch.autograd.backward(whole, embedding.grad)
+
+    def _photo(self, path: Path) -> KeptPhoto:
+        image = open_image(path)
+        known = self._embeddings.of_image(str(path), functools.partial(open_image, path)).to(self._device)
+        now = _encode(self._model, image.pixels, self._device) if self._config.trains_encoder else known
+        return KeptPhoto(image.size, now, known)
 
 
 class Distilling:

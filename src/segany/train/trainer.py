@@ -204,7 +204,7 @@ class Trainer:
                     self._parameters[name].copy_(tensor)
         else:
             self._best_step = self._step
-        return Outcome(stopped, self._step, self._best_step, self._before, self._best, self._spent())
+        return Outcome(stopped, self._step, self._best_step, self._before, self._best, self.spent())
 
     def _make_step(self) -> dict[str, Any]:
         config, fabric = self._config, self._fabric
@@ -291,7 +291,8 @@ class Trainer:
         with torch.no_grad(), self._fabric.autocast():
             return validate(self._model, self._val, self._task.embed, self._config)
 
-    def _spent(self) -> Spent:
+    def spent(self) -> Spent:
+        """What the run took until now."""
         return Spent.now().since(self._started, self._spent_before)
 
     def _is_early(self) -> bool:
@@ -310,7 +311,7 @@ class Trainer:
             "parameters": self._snapshot(),
             "best_parameters": self._best_parameters,
             "optimizer": self._optimizer.state_dict(),
-            "spent": list(self._spent()),
+            "spent": list(self.spent()),
             "rows": self._rows.rows if self._rows is not None else [],
             **{
                 key: None if value is None else list(value)
