@@ -1,14 +1,14 @@
 """The server under people's load: one who clicks, fifty who annotate, and ten times too much.
 
-    python benchmarks/serve.py --folder FOLDER [--prepare] [--annotators N] [--seconds S]
+    python benchmarks/serve.py --folder FOLDER [--prepare | --soak MINUTES] [--annotators N] [--seconds S]
 
 `--prepare` makes a store of photos in FOLDER and embeds them; without it the store is served, and asked by clients on
-the same machine. Writes benchmarks/results/serve.json and serve.md.
+the same machine. Writes benchmarks/results/serve.json and serve.md. `--soak` lets the annotators go on, tells the
+server's memory each minute, adds it to these files, and fails when it grew or a request was refused.
 """
 
 import argparse
 import asyncio
-import io
 import json
 import os
 import random
@@ -39,7 +39,11 @@ RESULTS = Path(__file__).parent / "results"
 API = "/api/v1"
 WIDTH, HEIGHT = 1280, 853
 THINK_SECONDS = (0.8, 3.0)
-RECOVERY_SECONDS = 5.0
+# Within which all annotators open their images.
+ARRIVAL_SECONDS = 10.0
+# As the page does while an image is made ready.
+POLL_SECONDS = 0.25
+SOAK_MINUTE = 60.0
 
 
 @dataclass
@@ -153,13 +157,13 @@ async def timed(http: httpx2.AsyncClient, record: int, body: Any, headers: dict[
 
 async def ready(http: httpx2.AsyncClient, headers: dict[str, str], record: int) -> None:
     while (await http.post(f"{API}/records/{record}/embedding", headers=headers)).status_code != 200:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def annotate(http: httpx2.AsyncClient, record: int, token: str, until: float, tally: Tally) -> None:
     """One person on one image: a click, often a second one, a mask saved, with time to think between."""
     rng, headers = random.Random(record), bearer(token)
-    await asyncio.sleep(rng.uniform(0, THINK_SECONDS[1]))
+    await asyncio.sleep(rng.uniform(0, ARRIVAL_SECONDS))
     await ready(http, headers, record)
     revision = (await http.get(f"{API}/records/{record}", headers=headers)).json()["revision"]
     while time.monotonic() < until:
@@ -210,6 +214,37 @@ async def recovery(http: httpx2.AsyncClient, tokens: list[str], limit: float) ->
     return time.monotonic() - begin
 
 
+async def soak(server: Server, tokens: list[str], people: int, minutes: int) -> dict[str, Any]:
+    """Annotators for so long, and the server's memory after each minute."""
+    limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=200)
+    async with httpx2.AsyncClient(base_url=server.url, timeout=60, limits=limits) as http:
+        while (await http.get("/health/ready")).status_code != 200:
+            await asyncio.sleep(0.1)
+        tally, until = Tally(), time.monotonic() + minutes * SOAK_MINUTE
+        memory: list[int] = []
+
+        async def watch() -> None:
+            while len(memory) < minutes:
+                await asyncio.sleep(SOAK_MINUTE)
+                memory.append(round(server.memory()))
+                print(f"minute {len(memory)}: {memory[-1]} MiB, {len(tally.seconds)} clicks", flush=True)
+
+        await asyncio.gather(watch(), *(annotate(http, k + 1, tokens[k], until, tally) for k in range(people)))
+    return {
+        "minutes": minutes,
+        "people": people,
+        "predict": tally.shares(tally.seconds),
+        "edit": tally.shares(tally.edits),
+        "statuses": dict(sorted(tally.codes.items())),
+        "memory MiB": memory,
+    }
+
+
+def grew(memory: list[int]) -> bool:
+    """Whether it is more at the end than after the first quarter, when everybody has begun, by more than 5 %."""
+    return memory[-1] > 1.05 * memory[len(memory) // 4]
+
+
 async def measure(server: Server, tokens: list[str], people: int, seconds: float) -> dict[str, Any]:
     limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=200)
     async with httpx2.AsyncClient(base_url=server.url, timeout=60, limits=limits) as http:
@@ -252,6 +287,7 @@ def page(found: dict[str, Any], on: dict[str, Any]) -> str:
     for name, row in found["one person"].items():
         lines.append(f"| {name} | {row['p50']:.1f} ms | {row['p95']:.1f} ms | {row['bytes']:,} |")
     people, flood = found["annotators"], found["overload"]
+    lines += ["", f"All annotators open their images within {ARRIVAL_SECONDS:g} s."]
     lines += ["", "| many | |", "|---|---:|"]
     lines += [
         f"| annotators, {THINK_SECONDS[0]} to {THINK_SECONDS[1]} s to think | {people['people']} |",
@@ -266,6 +302,15 @@ def page(found: dict[str, Any], on: dict[str, Any]) -> str:
         f"| memory, begin to end | {', '.join(f'{k} {v} MiB' for k, v in found['memory MiB'].items())} |",
         f"| orderly end | {found['stop seconds']} s |",
     ]
+    if "soak" in found:
+        long = found["soak"]
+        lines += ["", f"| {long['people']} annotators for {long['minutes']} minutes | |", "|---|---:|"]
+        lines += [
+            f"| predict, p50 and p95 | {long['predict']['p50']:.1f} and {long['predict']['p95']:.1f} ms |",
+            f"| save, p50 and p95 | {long['edit']['p50']:.1f} and {long['edit']['p95']:.1f} ms |",
+            f"| statuses | {long['statuses']} |",
+            f"| memory after each minute, MiB | {', '.join(map(str, long['memory MiB']))} |",
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -273,6 +318,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--prepare", action="store_true")
+    parser.add_argument("--soak", type=int, default=0, metavar="MINUTES")
     parser.add_argument("--annotators", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -285,16 +331,24 @@ def main() -> int:
     on = machine(os.cpu_count() or 1)
     server = Server(arguments.folder)
     try:
-        found = asyncio.run(measure(server, tokens, arguments.annotators, arguments.seconds))
+        if arguments.soak:
+            found = asyncio.run(soak(server, tokens, arguments.annotators, arguments.soak))
+        else:
+            found = asyncio.run(measure(server, tokens, arguments.annotators, arguments.seconds))
     finally:
         stopped = server.stop()
-    found["stop seconds"] = round(stopped, 2)
-    out = io.StringIO()
-    json.dump({"machine": on, **found}, out, indent=2)
-    write_text(arguments.out / "serve.json", out.getvalue() + "\n")
-    text = page(found, on)
+    kept = arguments.out / "serve.json"
+    if arguments.soak:
+        found = {**json.loads(kept.read_text(encoding="utf-8")), "soak": found}
+    else:
+        found = {"machine": on, **found, "stop seconds": round(stopped, 2)}
+    write_text(kept, json.dumps(found, indent=2) + "\n")
+    text = page(found, found["machine"])
     write_text(arguments.out / "serve.md", text)
     print(text)
+    if arguments.soak:
+        long = found["soak"]
+        return 1 if grew(long["memory MiB"]) or long["statuses"].keys() != {200} else 0
     return 0
 
 

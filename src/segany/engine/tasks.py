@@ -26,6 +26,7 @@ __all__ = [
     "answer_task",
     "ask",
     "learn_choice",
+    "learn_choices",
     "next_task",
     "skip_task",
 ]
@@ -190,13 +191,31 @@ def learn_choice(store: Store, first: Prediction, prompt: Prompt, accepted: RLE,
     Raises:
         ConflictError: Too many people taught it at once.
     """
+    return learn_choices(store, [(first, prompt, accepted)], actor=actor)
+
+
+def learn_choices(store: Store, seen: Sequence[tuple[Prediction, Prompt, RLE]], *, actor: str) -> MaskChooser:
+    """As `learn_choice`, from several masks: what was learned is written once.
+
+    Args:
+        store: The project's.
+        seen: First answer, first click and accepted mask of each.
+        actor: Who teaches.
+
+    Returns:
+        The chooser as it is now.
+
+    Raises:
+        ConflictError: Too many people taught it at once.
+    """
     revision = 0
     for _ in range(_TRIES):
         value, revision = store.collection.value_with_revision(CHOOSER)
-        chooser = MaskChooser() if value is None else MaskChooser.from_dict(value)
-        taught = chooser.learned(first, prompt, accepted)
-        if taught is chooser:
-            return chooser
+        before = taught = MaskChooser() if value is None else MaskChooser.from_dict(value)
+        for first, prompt, accepted in seen:
+            taught = taught.learned(first, prompt, accepted)
+        if taught is before:
+            return before
         try:
             store.collection.set_value(CHOOSER, taught.to_dict(), actor=actor, expected=revision)
         except ConflictError:

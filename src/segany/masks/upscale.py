@@ -91,7 +91,8 @@ class LogitWindow:
         within = pixels > -doubt
         above = pixels > doubt
         if np.count_nonzero(within) != np.count_nonzero(above):
-            y, x = np.nonzero(within & ~above)
+            # Strips are column-contiguous, and along one axis this is several times as fast as along two.
+            x, y = np.divmod(np.flatnonzero((within & ~above).T), len(pixels))
             pixels[y, x] = self._summed(axes, y + top, x + left)
 
     def _summed(self, axes: tuple[Axis, Axis], y: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -1,13 +1,11 @@
 """Prompts to answers, in a worker's thread; and earlier answers, remembered so that they can be refined."""
 
-import os
 import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,24 +17,22 @@ from segany.schema import Prediction, Prompt
 from segany.serve._images import StoredImage
 from segany.wire import CandidateReply, Mask, PredictionReply, PredictReply, PredictRequest, PromptWords
 
-__all__ = ["Answers", "FirstAnswer", "schema_prompt"]
+__all__ = ["Answers", "schema_prompt"]
 
 _ID_BYTES = 9
+_MOST_CANDIDATES = 3
 
 
-@dataclass(frozen=True, eq=False)
-class FirstAnswer:
-    """An answer as it is remembered.
+class _Kept(NamedTuple):
+    """Where the logits of an answer are.
 
     Attributes:
         digest: Of the image.
-        prompt: What was asked.
-        prediction: What came; its logits in float16.
+        slots: Candidate -> its place in the memory for logits.
     """
 
     digest: str
-    prompt: Prompt
-    prediction: Prediction
+    slots: Mapping[int, int]
 
 
 class Answers:
@@ -49,12 +45,15 @@ class Answers:
             predictor: Who answers.
             max_bytes: Memory for logits.
         """
-        self._predictor, self._max_bytes = predictor, max_bytes
-        self._kept: OrderedDict[str, FirstAnswer] = OrderedDict()
-        self._bytes = 0
+        self._predictor = predictor
+        side = predictor.backend.config.low_res_side
+        count = max(_MOST_CANDIDATES, max_bytes // (side * side * 2))
+        # One piece of memory, which the system gives when it is first written to: thousands of small arrays that live
+        # for minutes, between large ones that live for milliseconds, would leave holes everywhere.
+        self._memory = np.empty((count, side, side), dtype=np.float16)
+        self._free = list(range(count))
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._lock = threading.Lock()
-        # The masks of one answer side by side; prompts that come at once share the threads.
-        self._drawing = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="segany-drawing")
 
     def answer(
         self,
@@ -97,41 +96,33 @@ class Answers:
         )
         return reply.model_dump_json().encode()
 
-    def close(self) -> None:
-        """End its threads."""
-        self._drawing.shutdown()
-
-    def recall(self, logits_id: str) -> FirstAnswer | None:
-        """An earlier answer by the id of one of its candidates, or None when it was forgotten."""
-        with self._lock:
-            found = self._kept.get(logits_id.partition(".")[0])
-            if found is not None:
-                self._kept.move_to_end(logits_id.partition(".")[0])
-            return found
-
     def _prompt(self, words: PromptWords, image: StoredImage, place: int) -> Prompt:
         logits = None if words.logits is None else self._logits(words.logits, image, place)
         return schema_prompt(words, image, logits, place)
 
     def _logits(self, logits_id: str, image: StoredImage, place: int) -> NDArray[np.float32]:
-        found = self.recall(logits_id)
-        _, _, index = logits_id.partition(".")
-        if found is None:
-            raise GoneError(f"prompt {place}: the answer {logits_id!r} was forgotten; give its mask instead.")
-        if found.digest != image.digest:
-            raise PromptError(f"prompt {place}: the answer {logits_id!r} is for another image.")
-        if not index.isascii() or not index.isdigit() or int(index) >= len(found.prediction):
-            raise PromptError(f"prompt {place}: {logits_id!r} names no candidate.")
-        return np.asarray(found.prediction.low_res_logits[int(index)], dtype=np.float32)
+        name, _, index = logits_id.partition(".")
+        with self._lock:
+            found = self._kept.get(name)
+            if found is None:
+                raise GoneError(f"prompt {place}: the answer {logits_id!r} was forgotten; give its mask instead.")
+            self._kept.move_to_end(name)
+            if found.digest != image.digest:
+                raise PromptError(f"prompt {place}: the answer {logits_id!r} is for another image.")
+            slot = found.slots.get(int(index)) if index.isascii() and index.isdigit() else None
+            if slot is None:
+                raise PromptError(f"prompt {place}: {logits_id!r} names no candidate.")
+            return np.asarray(self._memory[slot], dtype=np.float32)
 
     def _reply(self, image: StoredImage, prompt: Prompt, prediction: Prediction, alternatives: bool) -> PredictionReply:
         name = secrets.token_urlsafe(_ID_BYTES)
-        self._keep(name, image.digest, prompt, prediction)
         first_level = 1 if len(prediction) > 1 else 0
         ranking: Sequence[int] = prediction.ranking.tolist()
-        candidates = []
         wanted = ranking if alternatives else ranking[:1]
-        for index, rle in zip(wanted, self._drawing.map(prediction.rle, wanted), strict=True):
+        self._keep(name, image.digest, prediction, wanted)
+        candidates = []
+        for index in wanted:
+            rle = prediction.rle(index)
             x0, y0, x1, y1 = rle.box
             candidates.append(
                 CandidateReply.model_construct(
@@ -145,15 +136,15 @@ class Answers:
             )
         return PredictionReply.model_construct(candidates=candidates, ambiguous=prompt.is_ambiguous)
 
-    def _keep(self, name: str, digest: str, prompt: Prompt, prediction: Prediction) -> None:
-        half = prediction.low_res_logits.astype(np.float16)
-        kept = Prediction(prediction.iou_predictions, half, prediction.frame)  # type: ignore[arg-type]  # half the memory
+    def _keep(self, name: str, digest: str, prediction: Prediction, wanted: Sequence[int]) -> None:
         with self._lock:
-            self._kept[name] = FirstAnswer(digest, prompt, kept)
-            self._bytes += half.nbytes
-            while self._bytes > self._max_bytes and len(self._kept) > 1:
+            while len(self._free) < len(wanted):
                 _, oldest = self._kept.popitem(last=False)
-                self._bytes -= oldest.prediction.low_res_logits.nbytes
+                self._free.extend(oldest.slots.values())
+            slots = {index: self._free.pop() for index in wanted}
+            for index, slot in slots.items():
+                self._memory[slot] = prediction.low_res_logits[index]
+            self._kept[name] = _Kept(digest, slots)
 
 
 def schema_prompt(

@@ -27,7 +27,7 @@ class Embedder:
         cache: EmbeddingCache | None,
         *,
         encoding: WorkPool,
-        reading: WorkPool,
+        warming: WorkPool,
         hot_images: int,
         max_pixels: int | None,
         metrics: Metrics,
@@ -39,13 +39,13 @@ class Embedder:
             predictor: Who embeds; with the same cache.
             cache: Embeddings on disk, or None.
             encoding: Where images are embedded.
-            reading: Where files and the store are read.
+            warming: Where saved embeddings are read, and made ready for prompts.
             hot_images: Embeddings to keep in memory.
             max_pixels: Largest image.
             metrics: Where embeddings are counted.
         """
         self._store, self._predictor, self._cache = store, predictor, cache
-        self._encoding, self._reading, self._metrics = encoding, reading, metrics
+        self._encoding, self._warming, self._metrics = encoding, warming, metrics
         self._max_pixels = max_pixels
         self._hot: Recent[str, ImageEmbedding] = Recent(hot_images)
         self._flying: dict[str, asyncio.Task[ImageEmbedding]] = {}
@@ -91,7 +91,7 @@ class Embedder:
         await asyncio.gather(*self._flying.values(), return_exceptions=True)
 
     async def _make(self, image: StoredImage) -> ImageEmbedding:
-        found = await self._reading.run(self._from_disk, image)
+        found = await self._warming.run(self._from_disk, image)
         if found is None:
             self._encoding_now.append(image.digest)
             try:

@@ -2,13 +2,15 @@
 
 import tempfile
 import threading
+import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from segany.errors import GoneError
 from segany.files import atomic_path
 from segany.formats import Options, Plan, convert, plan_conversion
+from segany.schema import Record
 from segany.store import Job, JobContext, Store
 from segany.store.source import StoreRecords
 from segany.wire import ExportRequest
@@ -19,10 +21,27 @@ EXPORT = "export"
 _KEPT = 20
 _STORED = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".jp2", ".avif", ".zip", ".parquet"}
 _EVERY = 50
+_PLAN_SECONDS = 5.0
 
 
 class ServerStopsError(BaseException):
     """The server stops; not an Exception, so that the job waits for another one instead of failing."""
+
+
+class _Hurried(StoreRecords):
+    """The records that there is time for, from its making on."""
+
+    def __init__(self, store: Store, version: str, *, split: str | None, seconds: float) -> None:
+        super().__init__(store, version, split=split)
+        self._until = time.monotonic() + seconds
+        self.complete = True
+
+    def records(self) -> Iterator[Record]:
+        for record in super().records():
+            if time.monotonic() > self._until:
+                self.complete = False
+                return
+            yield record
 
 
 class Exports:
@@ -38,10 +57,18 @@ class Exports:
         """
         self._store, self._folder, self._stopping = store, folder, stopping
 
-    def plan(self, asked: ExportRequest) -> Plan:
-        """What it would hold and lose. Raises NotInStoreError when there is no such version."""
-        source = StoreRecords(self._store, asked.version, split=asked.split)
-        return plan_conversion(source, self._options(source, asked))
+    def plan(self, asked: ExportRequest, seconds: float = _PLAN_SECONDS) -> tuple[Plan, bool]:
+        """What it would hold and lose, and whether all records were looked at.
+
+        Args:
+            asked: What would be exported.
+            seconds: Look at no further record after so long: somebody waits for the answer.
+
+        Raises:
+            NotInStoreError: There is no such version.
+        """
+        source = _Hurried(self._store, asked.version, split=asked.split, seconds=seconds)
+        return plan_conversion(source, self._options(source, asked)), source.complete
 
     def submit(self, asked: ExportRequest, actor: str) -> Job:
         """Queue an export. Raises NotInStoreError when there is no such version."""

@@ -5,11 +5,15 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from segany.errors import BusyError, ConfigError, SeganyError
 from segany.predict import EmbeddingCache, Predictor
 from segany.predict.choose import MaskChooser
+from segany.schema import Prompt
 from segany.serve._accounts import Accounts
 from segany.serve._answers import Answers
 from segany.serve._browser import BrowserDecoder
@@ -20,9 +24,10 @@ from segany.serve._images import Images, Recent
 from segany.serve._metrics import Metrics
 from segany.serve._pictures import Picture
 from segany.serve._pools import WorkPool
+from segany.serve._teaching import Teacher
 from segany.serve.settings import ServeSettings
 from segany.settings import Settings
-from segany.store import JobRunner, Store
+from segany.store import JobRunner, Store, StoredRecord
 
 __all__ = ["CHOOSER", "ModelServices", "Services"]
 
@@ -31,6 +36,8 @@ _log = logging.getLogger("segany.serve")
 CHOOSER = "engine.chooser"
 _CHOOSER_SECONDS = 2.0
 _STORE_THREADS = 8
+# To keep up with a group of people who begin at once; more would only take the processor from those who click.
+_WARMING_THREADS = 2
 _IDLE_SECONDS = 0.5
 _THUMBNAILS = 2000
 
@@ -45,6 +52,7 @@ class ModelServices:
         answers: Prompts.
         runs: Everything.
         browser: Graphs for pages that decode by themselves.
+        teacher: Learns from what people keep.
     """
 
     predictor: Predictor
@@ -52,6 +60,7 @@ class ModelServices:
     answers: Answers
     runs: Runs
     browser: BrowserDecoder
+    teacher: Teacher
 
 
 class Services:
@@ -68,6 +77,9 @@ class Services:
         reading: Threads for the store and files.
         predicting: Threads for prompts.
         encoding: The thread that embeds images.
+        warming: Threads that read saved embeddings.
+        generating: The thread that finds everything.
+        planning: The thread that says what exports would lose.
         stopping: Set when the server begins to stop.
     """
 
@@ -89,9 +101,14 @@ class Services:
         self.reading = WorkPool("the store", _STORE_THREADS, 4 * settings.max_waiting)
         self.predicting = WorkPool("prompts", cores, settings.max_waiting)
         self.encoding = WorkPool("embeddings", 1, settings.max_waiting_images)
+        self.warming = WorkPool("saved embeddings", _WARMING_THREADS, 4 * settings.max_waiting)
         self.generating = WorkPool("everything", 1, settings.max_waiting_images)
+        self.planning = WorkPool("plans of exports", 1, settings.max_waiting_images)
         self._hashing = WorkPool("sign-ins", 1, 16)
-        self.pools = (self.reading, self.predicting, self.encoding, self.generating, self._hashing)
+        self.pools = (
+            *(self.reading, self.predicting, self.encoding, self.warming),
+            *(self.generating, self.planning, self._hashing),
+        )
         self.accounts = Accounts(store, settings, self.reading, self._hashing)
         folder = Settings.from_environment().home / "exports" / store.id
         self.exports = Exports(store, folder, self.stopping)
@@ -100,6 +117,7 @@ class Services:
         self._given = predictor
         self._model: ModelServices | None = None
         self._loading: asyncio.Task[None] | None = None
+        self._teaching: asyncio.Task[None] | None = None
         self._failed: str | None = None
         self._runner = threading.Thread(target=self._run_jobs, name="segany-jobs", daemon=True)
         self._chooser: tuple[float, MaskChooser | None] = (-_CHOOSER_SECONDS, None)
@@ -114,6 +132,9 @@ class Services:
         self.stopping.set()
         if self._loading is not None:
             await self._loading
+        if self._teaching is not None:
+            self._teaching.cancel()
+            await asyncio.gather(self._teaching, return_exceptions=True)
         if self._model is not None:
             await self._model.runs.close()
             await self._model.browser.close()
@@ -121,13 +142,24 @@ class Services:
         await asyncio.to_thread(self._runner.join, self.settings.shutdown_seconds)
         for pool in self.pools:
             await asyncio.to_thread(pool.close)
-        if self._model is not None:
-            self._model.answers.close()
 
     @property
     def is_loaded(self) -> bool:
         """Whether the model can be asked."""
         return self._model is not None
+
+    def saw(self, record: StoredRecord, put: Sequence[int | str], removed: Sequence[int | str]) -> None:
+        """An edit was saved, which may teach something.
+
+        Args:
+            record: As it is now.
+            put: Ids of the annotations that were put.
+            removed: Ids of those that were taken out.
+        """
+        if self._model is not None:
+            names = set(put)
+            new = [each for each in record.record.annotations if each.id in names]
+            self._model.teacher.saw(record.id, new, removed)
 
     def model(self) -> ModelServices:
         """What needs the model.
@@ -176,7 +208,7 @@ class Services:
             predictor,
             None if self._given is not None else EmbeddingCache.default(),
             encoding=self.encoding,
-            reading=self.reading,
+            warming=self.warming,
             hot_images=self.settings.hot_images,
             max_pixels=self.settings.max_pixels,
             metrics=self.metrics,
@@ -184,18 +216,29 @@ class Services:
         answers = Answers(predictor, self.settings.logits_bytes)
         runs = Runs(self.store, predictor, embedder, self.generating)
         browser = BrowserDecoder(self.settings.model, predictor.backend, Settings.from_environment().home)
-        self._model = ModelServices(predictor, embedder, answers, runs, browser)
+        teacher = Teacher(
+            self.store,
+            predictor,
+            embedder,
+            self.images,
+            predicting=self.predicting,
+            reading=self.reading,
+            after_seconds=self.settings.learn_after_seconds,
+        )
+        self._model = ModelServices(predictor, embedder, answers, runs, browser, teacher)
+        self._teaching = asyncio.create_task(teacher.run())
 
     def _predictor(self) -> Predictor:
         settings = self.settings
-        cache = EmbeddingCache.default()
-        return Predictor(
+        predictor = Predictor(
             settings.model,
             device=settings.device,
             precision=settings.precision,
             runtime=settings.runtime,
-            cache=cache,
+            cache=EmbeddingCache.default(),
         )
+        _warm_up(predictor)
+        return predictor
 
     def _run_jobs(self) -> None:
         runner = JobRunner(self.store.jobs, {EXPORT: self.exports.run})
@@ -208,3 +251,15 @@ class Services:
                 # The database may answer again.
                 _log.error("jobs wait: %s", error)
                 self.stopping.wait(5.0)
+
+
+def _warm_up(predictor: Predictor) -> None:
+    """Have compiled whatever the first person would wait for: the encoder, a click, a correction, a box."""
+    side = predictor.backend.config.preprocess.input_side
+    pixels = np.zeros((side, side, 3), dtype=np.uint8)
+    # Without the cache: this is nobody's image.
+    bare = Predictor(backend=predictor.backend)
+    embedding = bare.embed(pixels)
+    first = bare.predict(embedding, Prompt(points=[[1, 1]]))
+    bare.predict(embedding, Prompt(points=[[1, 1], [2, 2]], labels=[1, 0], mask_logits=first.low_res_logits[0]))
+    bare.predict(embedding, Prompt(box=[1, 1, 9, 9]))

@@ -1,12 +1,19 @@
 """ServeSettings: what a server is told when it starts."""
 
 import ipaddress
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from segany.errors import ConfigError
 
 __all__ = ["ServeSettings", "is_loopback"]
+
+_IMAGE_BYTES = 21_000_000
+_MEMORY_SHARE = 16
+_FEWEST_IMAGES, _MOST_IMAGES = 8, 64
+# Where the system does not say how much memory there is.
+_USUAL_IMAGES = 24
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,10 @@ class ServeSettings:
         request_burst: How many of them at once.
         max_waiting: Prompts, and edits, that may wait for a thread.
         max_waiting_images: Images that may wait to be embedded.
-        hot_images: Embeddings that are kept in memory.
+        hot_images: Embeddings that are kept in memory, 21 MB each with the default model; when left out, as many as fit
+            in a sixteenth of this machine's memory, from 8 to 64.
         logits_bytes: Memory for earlier answers that may be refined.
+        learn_after_seconds: When a mask was left alone for so long, what was meant by its first click is learned.
         session_hours: How long a sign-in lasts.
         shutdown_seconds: How long requests may go on after the server was told to stop.
     """
@@ -54,8 +63,9 @@ class ServeSettings:
     request_burst: int = 200
     max_waiting: int = 64
     max_waiting_images: int = 32
-    hot_images: int = 24
+    hot_images: int = field(default_factory=lambda: _images_in_memory())
     logits_bytes: int = 200_000_000
+    learn_after_seconds: float = 15.0
     session_hours: float = 12.0
     shutdown_seconds: int = 10
 
@@ -65,7 +75,7 @@ class ServeSettings:
             raise ConfigError(f"a port is from 0 to 65535, got {self.port}.")
         for name in (
             *("max_body_bytes", "requests_per_second", "request_burst", "max_waiting", "max_waiting_images"),
-            *("hot_images", "logits_bytes", "session_hours", "shutdown_seconds"),
+            *("hot_images", "logits_bytes", "learn_after_seconds", "session_hours", "shutdown_seconds"),
         ):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}.")
@@ -84,3 +94,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def _images_in_memory() -> int:
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return _USUAL_IMAGES
+    return min(max(memory // _MEMORY_SHARE // _IMAGE_BYTES, _FEWEST_IMAGES), _MOST_IMAGES)

@@ -171,8 +171,10 @@ class ExportPlanReply(Reply):
         records: How many.
         masks: How many.
         losses: What the format cannot hold.
+        complete: Whether all records were looked at; of a large store only as many as a few seconds allow.
     """
 
     records: int
     masks: int
     losses: list[LossReply]
+    complete: bool = True

@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { api } from "../work/api";
+import { api, type ExportPlan } from "../work/api";
 import { enter } from "../work/entering";
 import { forgetHistory, restore } from "../work/editing";
 import { HOTKEYS } from "../work/hotkeys";
@@ -154,7 +154,7 @@ const FORMATS = [
 export function Export() {
   const format = useSignal("coco");
   const pictures = useSignal(false);
-  const plan = useSignal<{ records: number; masks: number; losses: { what: string }[] } | null>(null);
+  const plan = useSignal<ExportPlan | null>(null);
   const job = useSignal<Job | null>(null);
   const images = pictures.value ? "copy" : "none";
   const wish = { format: format.value, version: "live", images } as const;
@@ -202,7 +202,8 @@ export function Export() {
       </div>
       {plan.value && (
         <p>
-          {plan.value.masks} masks of {plan.value.records} images.
+          {plan.value.complete ? "" : "More than "}
+          {plan.value.masks.toLocaleString("en")} masks of {plan.value.records.toLocaleString("en")} images.
         </p>
       )}
       {!!plan.value?.losses.length && (

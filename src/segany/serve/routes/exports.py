@@ -16,9 +16,10 @@ router = new_router("exports")
 @router.post("/exports/plan", response_model=ExportPlanReply)
 async def plan(here: Here, asked: ExportRequest) -> Response:
     """What an export would hold, and what the format would lose."""
-    made = await here.generating.run(here.exports.plan, asked)
+    # Not behind runs of everything, which may take minutes.
+    made, complete = await here.planning.run(here.exports.plan, asked)
     losses = [LossReply(what=str(loss)) for loss in made.losses]
-    return json_reply(ExportPlanReply(records=made.records, masks=made.masks, losses=losses))
+    return json_reply(ExportPlanReply(records=made.records, masks=made.masks, losses=losses, complete=complete))
 
 
 @router.post("/exports", status_code=202)

@@ -75,7 +75,11 @@ async def remove_record(here: Here, who: Who, record_id: Record, expected: _Expe
 @router.post("/records/{record_id}/edits", response_model=RecordReply)
 async def edit(here: Here, who: Who, record_id: Record, asked: EditRequest) -> Response:
     """Add, change and remove annotations. Sent again under the same key it changes nothing, and succeeds."""
-    return await _written(here, record_id, lambda: save_edit(here.store, record_id, asked, who.name))
+
+    def saw(saved: StoredRecord) -> None:
+        here.saw(saved, [each.id for each in asked.put], asked.remove)
+
+    return await _written(here, record_id, lambda: save_edit(here.store, record_id, asked, who.name), saw)
 
 
 @router.get("/records/{record_id}/revisions", response_model=RevisionsReply)
@@ -119,10 +123,22 @@ async def review(here: Here, who: Who, record_id: Record, asked: ReviewRequest) 
     )
 
 
-async def _written(here: Services, record_id: int, write: Callable[[], StoredRecord]) -> Response:
+async def _written(
+    here: Services,
+    record_id: int,
+    write: Callable[[], StoredRecord],
+    saw: Callable[[StoredRecord], None] = lambda _: None,
+) -> Response:
     """What was written, or the conflict with the record as it is now."""
+
+    def told() -> tuple[StoredRecord, Response]:
+        written = write()
+        return written, json_reply(record_reply(written))
+
     try:
-        return await here.reading.run(lambda: json_reply(record_reply(write())))
+        written, reply = await here.reading.run(told)
+        saw(written)
+        return reply
     except ConflictError as error:
         return await _conflict(here, record_id, error)
 
