@@ -4,6 +4,7 @@ import type {
   AnnotationInput,
   Annotation,
   Category,
+  Decoder,
   Embedding,
   Id,
   ImageRecord,
@@ -117,6 +118,10 @@ export const api = {
 
   embed: (id: number) => ask<Embedding>("POST", `/records/${id}/embedding`),
   embedding: (id: number) => ask<Embedding>("GET", `/records/${id}/embedding`),
+  featuresUrl: (id: number) => `${ROOT}/records/${id}/embedding/features`,
+  exportDecoder: () => ask<Decoder>("POST", "/decoder"),
+  decoder: () => ask<Decoder>("GET", "/decoder"),
+  graphUrl: (sha256: string) => `${ROOT}/decoder/graphs/${sha256}`,
   predict: (id: number, prompt: Prompt, alternatives = true) =>
     ask<PredictReply>("POST", `/records/${id}/predict`, { body: { prompts: [prompt], alternatives }, again: 1 }),
   predictSeveral: (id: number, prompt: Prompt) =>
@@ -147,7 +152,7 @@ export const api = {
   release: (task: Task) => ask<void>("POST", `/tasks/${task.job.id}/release`, { body: { token: task.token } }),
 
   plan: (body: ExportWish) =>
-    ask<{ records: number; masks: number; losses: { what: string }[] }>("POST", "/exports/plan", { body }),
+    ask<ExportPlan>("POST", "/exports/plan", { body }),
   export: (body: ExportWish) => ask<Job>("POST", "/exports", { body }),
   exportUrl: (job: number) => `${ROOT}/exports/${job}/file`,
 };
@@ -156,6 +161,14 @@ export interface ExportWish {
   format: string;
   version: string;
   images: "copy" | "none";
+}
+
+export interface ExportPlan {
+  records: number;
+  masks: number;
+  losses: { what: string }[];
+  /** Whether all records were looked at. */
+  complete: boolean;
 }
 
 export interface ModelCard {
