@@ -77,10 +77,33 @@ export interface PredictReply {
   milliseconds: Record<string, number>;
 }
 
+/** How the candidates of a lone click are ranked; see the server's schema. */
+export interface Choosing {
+  depth: number;
+  offsets: [number, number, number];
+  size: number;
+  log_share: number;
+  sharpness: number;
+  floor: number;
+}
+
 export interface Embedding {
   state: "ready" | "queued" | "running" | "missing";
   position: number;
   model: string;
+  model_digest: string;
+  shape: [number, number, number];
+  low_res_side: number;
+  frame: { original: [number, number]; model: [number, number]; padded: [number, number] } | null;
+  choosing: Choosing | null;
+  /** Which record it is of; put in by the page. */
+  record?: number;
+}
+
+export interface Decoder {
+  state: "ready" | "making" | "missing" | "unavailable";
+  graphs: { name: string; bytes: number; sha256: string }[];
+  message: string | null;
 }
 
 export interface Session {

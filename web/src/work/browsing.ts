@@ -116,7 +116,7 @@ async function follow(id: number): Promise<void> {
     let state = await api.embed(id);
     for (;;) {
       if (!isOpen(id)) return;
-      embedding.value = state;
+      embedding.value = { ...state, record: id };
       if (state.state === "ready") return;
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       state = state.state === "missing" ? await api.embed(id) : await api.embedding(id);

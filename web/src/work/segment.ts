@@ -1,7 +1,9 @@
 /** Segment: from clicks and boxes to masks of the open image. */
 
+import { decode } from "../decode/decode";
 import { Shape } from "../masks/shape";
-import type { Annotation, Candidate, Id, Mask, Prompt } from "../words";
+import type { Asked } from "../decode/speech";
+import type { Annotation, Candidate, Id, Mask, PredictReply, Prompt } from "../words";
 import { api, ApiError } from "./api";
 import { change, create } from "./editing";
 import { Latest } from "./latest";
@@ -37,9 +39,9 @@ export function whenHovered(call: (at: number) => void): void {
 const hovering = new Latest(
   async (asked: Pointed) => {
     // The other candidates are drawn when they are asked for: every millisecond counts here.
-    const reply = await api.predict(asked.record, { points: [asked.point], labels: [1] }, rank.peek() > 0);
-    answeredBy = reply.model_digest;
-    return reply.predictions[0]!.candidates;
+    const answer = await decode({ record: asked.record, point: asked.point, alternatives: rank.peek() > 0 });
+    answeredBy = answer.model;
+    return answer.candidates;
   },
   (candidates, asked) => {
     if (current.peek()?.id !== asked.record || !candidates.length) return;
@@ -96,9 +98,10 @@ async function predict(prompt: Prompt, fallback?: Mask): Promise<{ candidates: C
   const record = current.peek();
   if (!record) return null;
   try {
-    const reply = await api.predict(record.id, prompt);
+    const simple = asSimple(record.id, prompt);
+    const answer = simple ? await decode(simple) : asAnswer(await api.predict(record.id, prompt));
     if (current.peek()?.id !== record.id) return null;
-    return { candidates: reply.predictions[0]!.candidates, model: reply.model_digest };
+    return answer;
   } catch (error) {
     if (error instanceof ApiError && error.code === "gone" && fallback) {
       return predict({ ...prompt, logits: null, mask: fallback });
@@ -107,6 +110,36 @@ async function predict(prompt: Prompt, fallback?: Mask): Promise<{ candidates: C
     else complain(error);
     return null;
   }
+}
+
+const asAnswer = (reply: PredictReply) => ({
+  candidates: reply.predictions[0]!.candidates,
+  model: reply.model_digest,
+});
+
+/** A lone click on the object, or a box alone: what can be decoded here, too. */
+function asSimple(record: number, { points, labels, box, mask, logits }: Prompt): Asked | null {
+  if (mask || logits || (box && points)) return null;
+  if (box) return { record, box, alternatives: true };
+  const lone = points?.length === 1 && (labels?.[0] ?? 1) === 1;
+  return lone ? { record, point: points[0]!, alternatives: true } : null;
+}
+
+/** What was decoded here has no earlier answer at the server to go on from: it is asked for the same, meanwhile. */
+function adopt(id: Id, { prompt, candidates }: Making): void {
+  const record = current.peek();
+  if (!record || candidates.every(({ logits }) => logits)) return;
+  api
+    .predict(record.id, prompt)
+    .then((reply) => {
+      const making = makings.get(id);
+      if (!making || making.candidates !== candidates) return;
+      const theirs = new Map(reply.predictions[0]!.candidates.map(({ level, logits }) => [level, logits]));
+      const adopted = candidates.map((each) => ({ ...each, logits: theirs.get(each.level) ?? "" }));
+      makings.set(id, { ...making, candidates: adopted });
+    })
+    // Then the mask itself is gone on from.
+    .catch(() => undefined);
 }
 
 const bare = (prompt: Prompt): Prompt => ({ points: prompt.points, labels: prompt.labels, box: prompt.box });
@@ -122,7 +155,9 @@ function made(words: string, prompt: Prompt, candidates: Candidate[], index: num
     prompts: [bare(prompt)],
     model_digest: model,
   });
-  makings.set(annotation.id, { prompt, candidates, index, before: [] });
+  const making = { prompt, candidates, index, before: [] };
+  makings.set(annotation.id, making);
+  adopt(annotation.id, making);
 }
 
 /** Keep the mask at a point: what is previewed there, or what the model says. */
@@ -171,7 +206,7 @@ async function correctNow(point: [number, number], positive: boolean): Promise<v
     labels: [...(known.labels ?? (known.points ?? []).map(() => 1)), positive ? 1 : 0],
   };
   const chosen = making?.candidates[making.index];
-  const earlier = chosen && chosen.mask.counts === target.mask.counts ? { logits: chosen.logits } : { mask: target.mask };
+  const earlier = chosen?.logits && chosen.mask.counts === target.mask.counts ? { logits: chosen.logits } : { mask: target.mask };
   const found = await predict({ ...prompt, ...earlier }, target.mask);
   const best = found?.candidates[0];
   const now = annotations.peek().find(({ id }) => id === target.id);
