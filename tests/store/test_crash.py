@@ -1,6 +1,7 @@
 """kill -9 at any moment: nothing is half-written, and doing it again loses and doubles nothing."""
 
 import hashlib
+import math
 import random
 import shutil
 import subprocess
@@ -83,8 +84,11 @@ def check_kills(
                 store.add(folder / "records", actor="test")
         return made
 
-    where = fresh()
-    seconds = run_to_the_end(action, where, folder)
+    # The quicker of two: a machine that stood still for a while says nothing of when to kill.
+    seconds = math.inf
+    for _ in range(2):
+        where = fresh()
+        seconds = min(seconds, run_to_the_end(action, where, folder))
     wanted = content(sound(where, open_at))
     frozen = {version.name: version.digest for version in open_at(where).versions.log()}
     unfinished = 0
@@ -131,11 +135,10 @@ def check_conversion_kills(
         store.add([folder / "photos", folder / "records"], actor="test")
     before = content(sound(where, open_at))
     target = folder.with_name("converted")
-    seconds = run_to_the_end("convert", where, folder, to)
-    if kills > 1:
-        # The first run is slower than those that are killed.
-        shutil.rmtree(target)
-        seconds = run_to_the_end("convert", where, folder, to)
+    seconds = math.inf
+    for _ in range(2):
+        shutil.rmtree(target, ignore_errors=True)
+        seconds = min(seconds, run_to_the_end("convert", where, folder, to))
     wanted = files(target)
     assert len(list(open_dataset(target, require_images=False).records())) == before[1]
     unfinished = 0
