@@ -46,6 +46,7 @@ _API: dict[str, dict[str, Rule]] = {
     "/events": {"GET": "reviewer"},
     "/versions": {"GET": "annotator", "POST": "reviewer"},
     "/models": {"GET": "annotator"},
+    "/engine": {"GET": "annotator"},
     "/jobs": {"GET": "reviewer"},
     "/jobs/{job_id}": {"GET": "annotator"},
     "/jobs/{job_id}/cancel": {"POST": "reviewer"},

@@ -18,6 +18,7 @@ from segany.store.runner import JobContext, JobHandler, JobRunner
 from segany.store.splits import SplitReport
 from segany.store.stats import StoreStats, plot_stats
 from segany.store.store import Store, create_store
+from segany.store.timeline import Span, Timeline
 from segany.store.users import ROLES, AccessKey, Role, User
 from segany.store.versions import Difference, FrozenVersion, RecordChange
 
@@ -48,10 +49,12 @@ __all__ = [
     "RecordSummary",
     "ReviewAction",
     "Role",
+    "Span",
     "SplitReport",
     "Store",
     "StoreStats",
     "StoredRecord",
+    "Timeline",
     "User",
     "create_store",
     "plot_stats",

@@ -28,6 +28,7 @@ from segany.store.models import FileRow, PixelsRow, ValueRow
 from segany.store.records import Records
 from segany.store.splits import Splits
 from segany.store.stats import StoreStats, measure_store
+from segany.store.timeline import Timeline, measure_timeline
 from segany.store.upgrade import upgrade
 from segany.store.users import Users
 from segany.store.versions import Versions
@@ -255,6 +256,10 @@ class Store:
     def stats(self) -> StoreStats:
         """Numbers of the collection."""
         return measure_store(self._database)
+
+    def timeline(self) -> Timeline:
+        """How its masks came about over time."""
+        return measure_timeline(self._database)
 
     def _adder(
         self, actor: str, max_pixels: int | None, keep_ids: bool, progress: Callable[[AddReport], None] | None

@@ -30,6 +30,7 @@ from segany.wire.collection import (
     VersionReply,
     VersionsReply,
 )
+from segany.wire.engine import DecisionReply, EngineReply, RoundReply, SpanReply, VerdictReply
 from segany.wire.jobs import (
     ClaimReply,
     ClaimRequest,
@@ -93,9 +94,11 @@ __all__ = [
     "ChoosingReply",
     "ClaimReply",
     "ClaimRequest",
+    "DecisionReply",
     "DecoderReply",
     "EditRequest",
     "EmbeddingReply",
+    "EngineReply",
     "EventPage",
     "EventReply",
     "EverythingReply",
@@ -139,11 +142,13 @@ __all__ = [
     "RevisionReply",
     "RevisionsReply",
     "RoleName",
+    "RoundReply",
     "RunningModelReply",
     "SelectReply",
     "SelectRequest",
     "SessionReply",
     "SourceName",
+    "SpanReply",
     "StateName",
     "TaskFinish",
     "TaskHold",
@@ -159,6 +164,7 @@ __all__ = [
     "UserName",
     "UserReply",
     "UsersReply",
+    "VerdictReply",
     "VersionReply",
     "VersionsReply",
 ]
