@@ -162,3 +162,56 @@ export interface Run {
   proposals: number;
   message: string | null;
 }
+
+/** Masks that came about within a length of time. */
+export interface Span {
+  start: string;
+  sources: Record<string, number>;
+  accepted: number;
+  timed: number;
+  seconds: number | null;
+}
+
+export interface Round {
+  job: number;
+  version: string | null;
+  state: string;
+  message: string | null;
+  error: string | null;
+  accepted: number | null;
+  promoted: boolean | null;
+}
+
+export interface Verdict {
+  set_name: string;
+  role: "target" | "guard";
+  metric: string;
+  incumbent: number;
+  candidate: number;
+  /** Of the difference's interval. */
+  low: number;
+  high: number;
+  passed: boolean;
+}
+
+export interface Decision {
+  id: number;
+  at: string;
+  actor: string;
+  promoted: boolean;
+  candidate: string;
+  incumbent: string;
+  says: string[];
+  verdicts: Verdict[];
+}
+
+/** What the data engine did. */
+export interface Course {
+  span_seconds: number;
+  spans: Span[];
+  undated: number;
+  seconds_per_mask: number | null;
+  rounds: Round[];
+  decisions: Decision[];
+  tasks: Record<string, number>;
+}

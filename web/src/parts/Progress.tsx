@@ -1,27 +1,35 @@
-/** Progress: numbers of the collection, and the server's jobs. */
+/** Progress: numbers of the collection, the data engine's course, and the server's jobs. */
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api } from "../work/api";
 import { canReview, complain } from "../work/state";
-import type { Job } from "../words";
+import type { Course, Job } from "../words";
+import { Engine } from "./Engine";
 
 type Counts = Record<string, number>;
 const EVERY_MS = 3000;
+/** Of what is counted over the whole collection. */
+const SELDOM_MS = 20_000;
 
 export function Progress() {
   const stats = useSignal<Record<string, unknown> | null>(null);
+  const course = useSignal<Course | null>(null);
   const jobs = useSignal<Job[]>([]);
   const model = useSignal<{ name: string; backend: string } | null>(null);
   useEffect(() => {
-    const look = () => {
+    const count = () => {
       api.stats().then((now) => (stats.value = now)).catch(complain);
+      api.engine().then((now) => (course.value = now)).catch(complain);
+    };
+    const look = () => {
       if (canReview.value) api.jobs().then((now) => (jobs.value = now.jobs)).catch(complain);
     };
+    count();
     look();
     api.models().then(({ current }) => (model.value = current)).catch(() => undefined);
-    const timer = setInterval(look, EVERY_MS);
-    return () => clearInterval(timer);
+    const timers = [setInterval(look, EVERY_MS), setInterval(count, SELDOM_MS)];
+    return () => timers.forEach(clearInterval);
   }, []);
   const now = stats.value;
   return (
@@ -33,6 +41,8 @@ export function Progress() {
             <Figure words="masks" value={Number(now.masks)} />
             <Figure words="accepted" value={counts(now.review_states).accepted ?? 0} />
             <Figure words="flagged" value={counts(now.review_states).flagged ?? 0} />
+            {course.value?.seconds_per_mask != null && <Figure words="s per mask" value={course.value.seconds_per_mask} />}
+            {!!course.value?.tasks.queued && <Figure words="tasks wait" value={course.value.tasks.queued} />}
           </div>
           <div class="charts">
             <Bars title="Review" values={counts(now.review_states)} />
@@ -42,6 +52,7 @@ export function Progress() {
           </div>
         </>
       )}
+      {course.value && <Engine course={course.value} />}
       {model.value && (
         <p class="hint">
           Model {model.value.name} on {model.value.backend}
@@ -57,7 +68,7 @@ const counts = (value: unknown): Counts => (value ?? {}) as Counts;
 function Figure({ words, value }: { words: string; value: number }) {
   return (
     <div class="figure">
-      <strong>{value.toLocaleString("en")}</strong> {words}
+      <strong>{value.toLocaleString("en", { maximumFractionDigits: 1 })}</strong> {words}
     </div>
   );
 }

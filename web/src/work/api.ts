@@ -4,6 +4,7 @@ import type {
   AnnotationInput,
   Annotation,
   Category,
+  Course,
   Decoder,
   Embedding,
   Id,
@@ -140,6 +141,7 @@ export const api = {
   categories: () => ask<{ categories: Category[] }>("GET", "/categories"),
   keepCategory: (name: string, color: string, position: number) =>
     ask<Category>("PUT", `/categories/${encodeURIComponent(name)}`, { body: { color, position } }),
+  engine: () => ask<Course>("GET", "/engine"),
   stats: () => ask<Record<string, unknown>>("GET", "/stats"),
   jobs: () => ask<{ jobs: Job[] }>("GET", "/jobs?limit=50"),
   job: (id: number) => ask<Job>("GET", `/jobs/${id}`),
