@@ -116,6 +116,7 @@ def run(given: argparse.Namespace) -> None:
                     target=str(work / "held"),
                     guards=guards,
                     limit=given.limit,
+                    margin=given.margin,
                     train=json.loads(given.train),
                     keep=tuple(given.keep),
                 )
@@ -196,6 +197,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=8, help="images a round")
     parser.add_argument("--points-per-side", type=int, default=32)
     parser.add_argument("--limit", type=int, default=150, help="objects of each set that judges a model")
+    parser.add_argument("--margin", type=float, default=0.01, help="what a guard may lose, by its interval's lower end")
     parser.add_argument("--retrain", action="store_true")
     parser.add_argument(
         "--manual", action="store_true", help="every round as the first: what the same images cost then"

@@ -23,28 +23,36 @@ from segany.settings import Settings
 
 RESULTS = Path(__file__).parent / "results"
 GUARDS = ("grabcut", "coco_val80", "cvppp_a1")
-# Photos on which answers should stay: of a set that is neither taught nor measured.
-KEEP = "voc2007"
+# Photos on which answers should stay: of sets that are neither taught nor measured.
+KEEP = ("voc2007/images", "photos", "plates/eu", "plates/us")
 # Objects of the images that do not teach: all of them.
 REST = 100_000
 SHORT = {
-    "clicks": 3,
+    "clicks": 2,
     "repeats": 0,
+    "lone_share": 0.5,
+    "box_share": 0.15,
+    "min_cells": 1,
     "objects_per_image": 6,
     "images_per_step": 1,
-    "count_power": 0.75,
+    "count_power": 1.0,
     "views": 2,
-    "keep_clicks": 3,
+    "keep_clicks": 4,
+    "keep_every": 2,
     "keep_weight": 2.0,
-    "learning_rate": 1.5e-4,
-    "val_objects": 16,
+    "keep_score_weight": 5.0,
+    "learning_rate": 3e-4,
+    "blend": 0.45,
+    "refit_objects": 400,
+    "val_share": 0.1,
+    "val_objects": 40,
     "schedule": "cosine",
     "precision": "bfloat16",
-    "save_every": 5,
+    "save_every": 10,
 }
 RUNS: dict[str, dict[str, Any]] = {
     "scores": {"tune": "scores", "steps": 40},
-    "decoder": {"tune": "decoder", "steps": 90},
+    "decoder": {"tune": "decoder", "steps": 200},
     "lora": {"tune": "lora", "steps": 20, "with_decoder": False},
     "lora and decoder": {"tune": "lora", "steps": 20},
 }
@@ -101,8 +109,7 @@ def tune(name: str, folder: Path, out: Path, data: Path, steps: int | None) -> d
         f"taught={folder / 'train'}",
         "--tune",
         tuning,
-        "--keep",
-        str(data / KEEP / "images"),
+        *(word for folder in KEEP for word in ("--keep", str(data / folder))),
         "--threads",
         "2",
         *words,

@@ -69,6 +69,8 @@ class TrainConfig:
         views: Variants of each image for strategies that keep the encoder: turned, mirrored, cut and lit otherwise.
             The first is the image itself. Other strategies draw a new one each time.
         keep_weight: How much answers on other images (`train(..., keep=...)`) must stay as the model's own.
+        keep_score_weight: Of such an image's scores beside its masks: those that are off by .1 cost more than a mask
+            that is off by as much, because they decide which mask is chosen.
         keep_clicks: Clicks on such an image in a step.
         keep_every: Of so many images that teach, one is followed by such an image.
         refit_objects: Objects on which, at the end, the IoU head alone is fitted once more to masks that no longer
@@ -121,6 +123,7 @@ class TrainConfig:
     with_decoder: bool = True
     views: int = 4
     keep_weight: float = 1.0
+    keep_score_weight: float = 20.0
     keep_clicks: int = 4
     keep_every: int = 1
     refit_objects: int = 400
@@ -162,7 +165,8 @@ class TrainConfig:
             value = getattr(self, name)
             _require(0 < value <= 1, f"{name} must be above 0 and at most 1, got {value}")
         _require(0 <= self.val_share < 1, f"val_share must be at least 0 and below 1, got {self.val_share}")
-        for name in ("focal_weight", "dice_weight", "score_weight", "weight_decay", "keep_weight", "mask_weight"):
+        weights = ("focal_weight", "dice_weight", "score_weight", "keep_weight", "keep_score_weight", "mask_weight")
+        for name in (*weights, "weight_decay"):
             _require(getattr(self, name) >= 0, f"{name} must be at least 0, got {getattr(self, name)}")
         _require(self.rate > 0, f"learning_rate must be above 0, got {self.learning_rate}")
         _require(self.clip_norm > 0, f"clip_norm must be above 0, got {self.clip_norm}")

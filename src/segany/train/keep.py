@@ -22,12 +22,9 @@ from segany.train.config import TrainConfig
 from segany.train.interaction import Answers, Prompts, decode
 from segany.train.targets import on_grid
 
-__all__ = ["SCORE_WEIGHT", "Teacher", "keep_losses"]
+__all__ = ["Teacher", "keep_losses"]
 
 _ALL = tuple(range(MASKS))
-# Scores decide which mask is chosen: those that are off by .1 cost more than a mask that is off by as much.
-SCORE_WEIGHT = 20.0
-"""Of kept scores beside those that are learnt."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,4 +124,4 @@ def _difference(answers: Answers, wanted: Answers, valid: Tensor, config: TrainC
     both = (shares * truth).sum((-1, -2))
     masks = 1 - (2 * both + 1) / (shares.square().sum((-1, -2)) + truth.square().sum((-1, -2)) + 1)
     scores = (answers.scores - wanted.scores) ** 2
-    return masks.mean() + SCORE_WEIGHT * config.score_weight * scores.mean()
+    return masks.mean() + config.keep_score_weight * config.score_weight * scores.mean()

@@ -19,7 +19,7 @@ from segany.schema import BOX_CORNERS, PADDING, POSITIVE
 from segany.train.config import TrainConfig
 from segany.train.data import Sample
 from segany.train.interaction import Decoding, Prompts, decode
-from segany.train.keep import SCORE_WEIGHT, Teacher
+from segany.train.keep import Teacher
 from segany.train.losses import mask_ious
 from segany.train.targets import Targets, make_targets
 from segany.train.views import View
@@ -31,6 +31,8 @@ _CHUNK = 4
 _BOX_EVERY = 4
 _PASSES = 600
 _RATE = 1e-3
+# Of kept scores beside those that are learnt.
+_KEPT_WEIGHT = 20.0
 
 
 class KeptPhoto(NamedTuple):
@@ -138,7 +140,7 @@ def fit_head(model: Sam, objects: Evidence, kept: Evidence | None) -> None:
             group["lr"] = _RATE * (1 - number / _PASSES)
         loss = (head(objects.tokens) - objects.scores).square().mean()
         if kept is not None:
-            loss = loss + SCORE_WEIGHT * (head(kept.tokens) - kept.scores).square().mean()
+            loss = loss + _KEPT_WEIGHT * (head(kept.tokens) - kept.scores).square().mean()
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimizer.step()
