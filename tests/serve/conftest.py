@@ -131,8 +131,8 @@ def make_mask() -> Callable[..., dict[str, Any]]:
 class Process:
     """The server, which may die."""
 
-    def __init__(self, store: Path, seconds: float = 0.0) -> None:
-        command = [sys.executable, str(Path(__file__).parent / "served.py"), str(store), str(seconds)]
+    def __init__(self, store: Path, seconds: float = 0.0, port: int = 0) -> None:
+        command = [sys.executable, str(Path(__file__).parent / "served.py"), str(store), str(seconds), str(port)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().strip()
@@ -150,7 +150,7 @@ class Process:
         return self._process.returncode, out
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def process() -> type[Process]:
     return Process
 

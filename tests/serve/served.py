@@ -1,8 +1,8 @@
 """What is killed: a real server over a store, with a backend that answers with discs.
 
-    python served.py STORE [SECONDS]
+    python served.py STORE [SECONDS [PORT]]
 
-Prints its URL when it listens; embedding takes SECONDS.
+Prints its URL when it listens; embedding takes SECONDS. Without PORT it takes one that is free.
 """
 
 import sys
@@ -31,10 +31,11 @@ class SlowBackend(FakeBackend):
 
 if __name__ == "__main__":
     SlowBackend.seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
+    port = int(sys.argv[3]) if len(sys.argv) > 3 else 0
 
     def create_app(store: Any, settings: Any) -> Any:
         return serve.create_app(store, settings, predictor=Predictor(backend=SlowBackend()))
 
     with open_store(sys.argv[1]) as opened, mock.patch.object(run, "create_app", create_app):
-        run.serve(opened, ServeSettings(port=0, shutdown_seconds=3), on_start=lambda url: print(url, flush=True))
+        run.serve(opened, ServeSettings(port=port, shutdown_seconds=3), on_start=lambda url: print(url, flush=True))
     print("ended", flush=True)
