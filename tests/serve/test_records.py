@@ -59,6 +59,20 @@ def test_two_editors_conflict(client: TestClient, record: int, make_mask: Any) -
     assert [each["id"] for each in retried.json()["annotations"]] == ["a", "b"]
 
 
+def test_an_answer_may_hold_only_what_was_put(client: TestClient, record: int, make_mask: Any) -> None:
+    now = get(client, record)["revision"]
+    both = [{"id": "a", "mask": make_mask(1)}, {"id": "b", "mask": make_mask(2)}]
+    now = edit(client, record, now, "edit-0001", both).json()["revision"]
+    body = {"expected": now, "key": "edit-0002", "put": [{"id": "c", "mask": make_mask(3)}], "remove": ["a"]}
+    path = f"{API}/records/{record}/edits?partial=true"
+    first = client.post(path, json=body).json()
+    assert (first["partial"], [each["id"] for each in first["annotations"]]) == (True, ["c"])
+    # What it was made on is not known of one that comes again: others may have been there in between.
+    again = client.post(path, json=body).json()
+    assert (again["partial"], [each["id"] for each in again["annotations"]]) == (False, ["b", "c"])
+    assert again == get(client, record)
+
+
 def test_what_is_left_out_stays_and_reviewed_masks_are_reviewed_again(
     client: TestClient, record: int, make_mask: Any
 ) -> None:

@@ -59,6 +59,8 @@ export interface ImageRecord {
   annotations: Annotation[];
   split: string | null;
   has_image: boolean;
+  /** Whether `annotations` are only those that an edit put. */
+  partial?: boolean;
 }
 
 export interface Candidate {

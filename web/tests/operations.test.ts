@@ -1,6 +1,17 @@
 import { expect, test } from "vitest";
-import { added, applied, type Edit, EMPTY_HISTORY, inverse, redone, request, reviewSteps, undone } from "../src/edits/operations";
-import type { Annotation, AnnotationInput } from "../src/words";
+import {
+  added,
+  applied,
+  type Edit,
+  EMPTY_HISTORY,
+  inverse,
+  merged,
+  redone,
+  request,
+  reviewSteps,
+  undone,
+} from "../src/edits/operations";
+import type { Annotation, AnnotationInput, ImageRecord } from "../src/words";
 
 const said = (id: string, category: string | null = null): AnnotationInput => ({
   ...{ id, mask: { size: [4, 4], counts: "52203" }, category, source: "manual", iscrowd: false, predicted_iou: null },
@@ -62,4 +73,16 @@ test("a rejected mask is reopened before it is accepted", () => {
     [{ id: "a", action: "accept" }, { id: "b", action: "accept" }],
   ]);
   expect(reviewSteps([{ id: "a", from: "rejected", to: "unreviewed" }])).toEqual([[{ id: "a", action: "reopen" }]]);
+});
+
+test("what an edit put is merged into the record that it was made on", () => {
+  const annotation = (id: string, area: number) => ({ id, area }) as unknown as Annotation;
+  const record = (revision: number, ...annotations: Annotation[]) =>
+    ({ id: 1, revision, annotations }) as unknown as ImageRecord;
+  const base = record(4, annotation("a", 1), annotation("b", 1), annotation("c", 1));
+  const saved = { ...record(5, annotation("c", 2), annotation("d", 2)), partial: true };
+  const found = merged(base, saved, ["a"]);
+  expect(found.annotations.map(({ id, area }) => `${id}${area}`)).toEqual(["b1", "c2", "d2"]);
+  expect([found.revision, found.partial]).toEqual([5, false]);
+  expect(base.annotations.length).toBe(3);
 });

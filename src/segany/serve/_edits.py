@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from segany.errors import RecordError
 from segany.geometry import Size
@@ -13,7 +13,7 @@ from segany.serve._images import StoredImage
 from segany.store import Store, StoredRecord
 from segany.wire import AnnotationInput, EditRequest
 
-__all__ = ["save_edit"]
+__all__ = ["SavedEdit", "save_edit"]
 
 # What a client says as it is; the rest of an annotation is the server's.
 _SAID = (
@@ -22,7 +22,19 @@ _SAID = (
 )
 
 
-def save_edit(store: Store, record_id: int, asked: EditRequest, actor: str) -> StoredRecord:
+class SavedEdit(NamedTuple):
+    """What became of an edit.
+
+    Attributes:
+        record: As it is now.
+        is_next: Whether it is what the edit was made on, with the edit: not so when the edit came a second time.
+    """
+
+    record: StoredRecord
+    is_next: bool
+
+
+def save_edit(store: Store, record_id: int, asked: EditRequest, actor: str) -> SavedEdit:
     """Save an edit; blocks.
 
     Args:
@@ -42,7 +54,7 @@ def save_edit(store: Store, record_id: int, asked: EditRequest, actor: str) -> S
     size = now.record.image.size
     put = [_annotation(each, there, StoredImage(record_id, now.record.image.digest or "", size)) for each in asked.put]
     put = [_signed(annotation, there, actor) for annotation in put]
-    return store.records.save(
+    saved = store.records.save(
         record_id,
         expected=asked.expected,
         actor=actor,
@@ -51,6 +63,8 @@ def save_edit(store: Store, record_id: int, asked: EditRequest, actor: str) -> S
         key=asked.key,
         note=asked.note,
     )
+    # What moved on after it was read was refused by `save`, unless this very edit moved it.
+    return SavedEdit(saved, now.revision == asked.expected)
 
 
 def _annotation(given: AnnotationInput, there: Mapping[int | str, Annotation], image: StoredImage) -> Annotation:

@@ -1,5 +1,7 @@
 """From the store's and the schema's nouns to the words of the API."""
 
+from collections.abc import Collection
+
 from segany.predict import ImageEmbedding
 from segany.schema import Annotation, ModelCard, Prompt
 from segany.serve._everything import Run
@@ -62,9 +64,10 @@ def annotation_reply(annotation: Annotation) -> AnnotationReply:
     )
 
 
-def record_reply(stored: StoredRecord) -> RecordReply:
-    """A record."""
+def record_reply(stored: StoredRecord, only: Collection[int | str] | None = None) -> RecordReply:
+    """A record; of its annotations only those of some ids, where such are given."""
     info = stored.record.image
+    told = [each for each in stored.record.annotations if only is None or each.id in only]
     image = ImageReply(
         file_name=info.file_name,
         size=(info.size.height, info.size.width),
@@ -78,10 +81,11 @@ def record_reply(stored: StoredRecord) -> RecordReply:
         id=stored.id,
         revision=stored.revision,
         image=image,
-        annotations=[annotation_reply(each) for each in stored.record.annotations],
+        annotations=[annotation_reply(each) for each in told],
         split=stored.split,
         has_image=stored.has_pixels,
         altered=stored.altered,
+        partial=only is not None,
     )
 
 

@@ -228,6 +228,7 @@ class RecordReply(Reply):
         split: "train", "val", "test", another name, or null.
         has_image: Whether its pixels are stored.
         altered: Whether an ingest step changed them.
+        partial: Whether `annotations` are only those that an edit put, on top of the revision that it names.
     """
 
     id: int
@@ -237,6 +238,7 @@ class RecordReply(Reply):
     split: str | None
     has_image: bool
     altered: bool
+    partial: bool = False
 
 
 class RecordSummaryReply(Reply):

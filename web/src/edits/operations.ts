@@ -1,7 +1,7 @@
 /** Operations: what a person did to a record, as it is queued, shown before it is saved, and undone. */
 
 import { Shape } from "../masks/shape";
-import type { Annotation, AnnotationInput, Id, ReviewAction, ReviewState } from "../words";
+import type { Annotation, AnnotationInput, Id, ImageRecord, ReviewAction, ReviewState } from "../words";
 
 /** The annotation before and after; null where there was or is none. */
 export interface Change {
@@ -131,4 +131,15 @@ export function undone(history: History): { edit: Edit; history: History } | nul
 export function redone(history: History): { edit: Edit; history: History } | null {
   const next = history.edits[history.done];
   return next ? { edit: next, history: { ...history, done: history.done + 1 } } : null;
+}
+
+/** A record with what an edit put into it and took out of it. */
+export function merged(base: ImageRecord, saved: ImageRecord, removed: readonly Id[]): ImageRecord {
+  const put = new Map(saved.annotations.map((each) => [each.id, each]));
+  const gone = new Set(removed);
+  const kept = base.annotations.filter(({ id }) => !gone.has(id));
+  const known = new Set(kept.map(({ id }) => id));
+  const annotations = kept.map((each) => put.get(each.id) ?? each);
+  annotations.push(...saved.annotations.filter(({ id }) => !known.has(id)));
+  return { ...saved, annotations, partial: false };
 }

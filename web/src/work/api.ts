@@ -109,8 +109,8 @@ export const api = {
   imageUrl: (id: number) => `${ROOT}/records/${id}/image`,
   thumbnailUrl: (id: number) => `${ROOT}/records/${id}/thumbnail?side=128`,
 
-  edit: (id: number, body: { expected: number; key: string; put: AnnotationInput[]; remove: Id[]; note?: string }) =>
-    ask<ImageRecord>("POST", `/records/${id}/edits`, { body, again: 0 }),
+  edit: (id: number, body: Edit, partial = false) =>
+    ask<ImageRecord>("POST", `/records/${id}/edits${query({ partial: partial ? "true" : null })}`, { body, again: 0 }),
   review: (id: number, body: { expected: number; key: string; steps: { id: Id; action: ReviewAction }[] }) =>
     ask<ImageRecord>("POST", `/records/${id}/review`, { body, again: 0 }),
   restore: (id: number, body: { expected: number; key: string; revision: number }) =>
@@ -158,6 +158,14 @@ export const api = {
   export: (body: ExportWish) => ask<Job>("POST", "/exports", { body }),
   exportUrl: (job: number) => `${ROOT}/exports/${job}/file`,
 };
+
+export interface Edit {
+  expected: number;
+  key: string;
+  put: AnnotationInput[];
+  remove: Id[];
+  note?: string;
+}
 
 export interface ExportWish {
   format: string;

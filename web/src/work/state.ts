@@ -2,7 +2,7 @@
 
 import { computed, effect, signal } from "@preact/signals";
 import { keep } from "../edits/keep";
-import { applied, EMPTY_HISTORY, type History } from "../edits/operations";
+import { applied, EMPTY_HISTORY, type History, merged } from "../edits/operations";
 import { type Conflict, type Refusal, Sync } from "../edits/sync";
 import type { Ring } from "../masks/outline";
 import type { Shape } from "../masks/shape";
@@ -17,7 +17,7 @@ import type {
   Session,
   Task,
 } from "../words";
-import { api } from "./api";
+import { api, type Edit } from "./api";
 import { Stopwatch } from "./stopwatch";
 
 export type Screen = "annotate" | "review" | "progress";
@@ -86,7 +86,15 @@ export const refusals = signal<Refusal[]>([]);
 const turn = signal(0);
 export const stopwatch = new Stopwatch();
 
-export const sync: Sync = new Sync(api, keep, {
+/** Of a record that the page has, the server sends back only what an edit put: a click's bytes do not grow with it. */
+async function edit(id: number, body: Edit): Promise<ImageRecord> {
+  const base = current.peek();
+  if (base?.id !== id || base.revision !== body.expected) return api.edit(id, body);
+  const saved = await api.edit(id, body, true);
+  return saved.partial ? merged(base, saved, body.remove) : saved;
+}
+
+export const sync: Sync = new Sync({ ...api, edit }, keep, {
   saved: (record) => {
     if (current.peek()?.id === record.id) current.value = record;
     refreshSummary(record);

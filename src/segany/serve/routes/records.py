@@ -73,13 +73,23 @@ async def remove_record(here: Here, who: Who, record_id: Record, expected: _Expe
 
 
 @router.post("/records/{record_id}/edits", response_model=RecordReply)
-async def edit(here: Here, who: Who, record_id: Record, asked: EditRequest) -> Response:
-    """Add, change and remove annotations. Sent again under the same key it changes nothing, and succeeds."""
+async def edit(here: Here, who: Who, record_id: Record, asked: EditRequest, partial: bool = False) -> Response:
+    """Add, change and remove annotations. Sent again under the same key it changes nothing, and succeeds.
 
-    def saw(saved: StoredRecord) -> None:
-        here.saw(saved, [each.id for each in asked.put], asked.remove)
+    With `partial` the answer may leave out the annotations that the edit did not touch, and says so.
+    """
+    put = {each.id for each in asked.put}
 
-    return await _written(here, record_id, lambda: save_edit(here.store, record_id, asked, who.name), saw)
+    def told() -> tuple[StoredRecord, Response]:
+        saved = save_edit(here.store, record_id, asked, who.name)
+        return saved.record, json_reply(record_reply(saved.record, put if partial and saved.is_next else None))
+
+    try:
+        saved, reply = await here.reading.run(told)
+    except ConflictError as error:
+        return await _conflict(here, record_id, error)
+    here.saw(saved, list(put), asked.remove)
+    return reply
 
 
 @router.get("/records/{record_id}/revisions", response_model=RevisionsReply)
@@ -123,22 +133,10 @@ async def review(here: Here, who: Who, record_id: Record, asked: ReviewRequest) 
     )
 
 
-async def _written(
-    here: Services,
-    record_id: int,
-    write: Callable[[], StoredRecord],
-    saw: Callable[[StoredRecord], None] = lambda _: None,
-) -> Response:
+async def _written(here: Services, record_id: int, write: Callable[[], StoredRecord]) -> Response:
     """What was written, or the conflict with the record as it is now."""
-
-    def told() -> tuple[StoredRecord, Response]:
-        written = write()
-        return written, json_reply(record_reply(written))
-
     try:
-        written, reply = await here.reading.run(told)
-        saw(written)
-        return reply
+        return await here.reading.run(lambda: json_reply(record_reply(write())))
     except ConflictError as error:
         return await _conflict(here, record_id, error)
 
