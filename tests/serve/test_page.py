@@ -84,7 +84,8 @@ def page(browser: Any, url: str) -> Iterator[Page]:
     problems: list[str] = []
     opened.on("pageerror", lambda error: problems.append(str(error)))
     opened.on("console", lambda said: problems.append(said.text) if "Content Security Policy" in said.text else None)
-    opened.goto(url)
+    # What the page decodes by itself is tested in test_page_decoding.py.
+    opened.goto(f"{url}/?decode=server")
     yield opened
     context.close()
     assert problems == []

@@ -125,21 +125,14 @@ function asSimple(record: number, { points, labels, box, mask, logits }: Prompt)
   return lone ? { record, point: points[0]!, alternatives: true } : null;
 }
 
-/** What was decoded here has no earlier answer at the server to go on from: it is asked for the same, meanwhile. */
-function adopt(id: Id, { prompt, candidates }: Making): void {
+/** The answer to go on from. What was decoded here has none at the server, which is asked for the same first. */
+async function earlierAnswer({ prompt, candidates, index }: Making): Promise<string | null> {
+  const { level, logits } = candidates[index]!;
   const record = current.peek();
-  if (!record || candidates.every(({ logits }) => logits)) return;
-  api
-    .predict(record.id, prompt)
-    .then((reply) => {
-      const making = makings.get(id);
-      if (!making || making.candidates !== candidates) return;
-      const theirs = new Map(reply.predictions[0]!.candidates.map(({ level, logits }) => [level, logits]));
-      const adopted = candidates.map((each) => ({ ...each, logits: theirs.get(each.level) ?? "" }));
-      makings.set(id, { ...making, candidates: adopted });
-    })
-    // Then the mask itself is gone on from.
-    .catch(() => undefined);
+  if (logits || !record) return logits || null;
+  // Without one the mask itself is gone on from.
+  const reply = await api.predict(record.id, prompt).catch(() => null);
+  return reply?.predictions[0]!.candidates.find((each) => each.level === level)?.logits ?? null;
 }
 
 const bare = (prompt: Prompt): Prompt => ({ points: prompt.points, labels: prompt.labels, box: prompt.box });
@@ -155,9 +148,7 @@ function made(words: string, prompt: Prompt, candidates: Candidate[], index: num
     prompts: [bare(prompt)],
     model_digest: model,
   });
-  const making = { prompt, candidates, index, before: [] };
-  makings.set(annotation.id, making);
-  adopt(annotation.id, making);
+  makings.set(annotation.id, { prompt, candidates, index, before: [] });
 }
 
 /** Keep the mask at a point: what is previewed there, or what the model says. */
@@ -205,8 +196,9 @@ async function correctNow(point: [number, number], positive: boolean): Promise<v
     points: [...(known.points ?? []), point],
     labels: [...(known.labels ?? (known.points ?? []).map(() => 1)), positive ? 1 : 0],
   };
-  const chosen = making?.candidates[making.index];
-  const earlier = chosen?.logits && chosen.mask.counts === target.mask.counts ? { logits: chosen.logits } : { mask: target.mask };
+  const isSame = making?.candidates[making.index]?.mask.counts === target.mask.counts;
+  const logits = making && isSame ? await earlierAnswer(making) : null;
+  const earlier = logits ? { logits } : { mask: target.mask };
   const found = await predict({ ...prompt, ...earlier }, target.mask);
   const best = found?.candidates[0];
   const now = annotations.peek().find(({ id }) => id === target.id);
