@@ -1,7 +1,7 @@
 /** Browsing: the list of images, which one is open, uploads, and the queue of tasks. */
 
 import { polygon } from "./state";
-import { api } from "./api";
+import { api, ApiError } from "./api";
 import { loadHistory } from "./editing";
 import { stopPointing } from "./segment";
 import {
@@ -22,6 +22,7 @@ import {
 
 const PAGE = 100;
 const POLL_MS = 250;
+const AGAIN_MS = 1500;
 let loading: Promise<void> | null = null;
 
 /** The next page of the list. */
@@ -112,17 +113,23 @@ const isOpen = (id: number) => window.location.pathname === `/images/${id}`;
 
 /** Ask for the embedding, and watch until it is there. */
 async function follow(id: number): Promise<void> {
-  try {
-    let state = await api.embed(id);
-    for (;;) {
+  let begun = false;
+  while (isOpen(id)) {
+    let wait = POLL_MS;
+    try {
+      const state = await (begun ? api.embedding(id) : api.embed(id));
       if (!isOpen(id)) return;
       embedding.value = { ...state, record: id };
       if (state.state === "ready") return;
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-      state = state.state === "missing" ? await api.embed(id) : await api.embedding(id);
+      begun = state.state !== "missing";
+    } catch (error) {
+      // A server that loads its model, is busy or away is asked again.
+      const passing = error instanceof ApiError && [0, 429, 503].includes(error.status);
+      if (isOpen(id)) complain(error);
+      if (!passing) return;
+      [begun, wait] = [false, AGAIN_MS];
     }
-  } catch (error) {
-    if (isOpen(id)) complain(error);
+    await new Promise((resolve) => setTimeout(resolve, wait));
   }
 }
 
