@@ -26,15 +26,18 @@ def test_each_mask_is_in_its_span(store: Store, samples: Any) -> None:
         made(1, 0, source="manual", seconds_spent=4.0, review_state="accepted"),
         made(2, 0.2, source="manual", seconds_spent=8.0),
         made(3, 2.9, source="automatic"),
+        # At the same second: nothing but the time may be compared.
+        made(5, 2.9, source="automatic", seconds_spent=None),
+        made(6, 2.9, source="automatic", seconds_spent=6.0),
         replace(samples.annotation(4), created_at=None),
     )
     store.add_records([Incoming(Record(samples.record(1).image, annotations))], actor="ann")
     found = store.timeline()
     assert (found.seconds, found.undated, found.seconds_per_mask) == (60, 1, 6.0)
-    assert [dict(each.sources) for each in found.spans] == [{"manual": 2}, {}, {}, {"automatic": 1}]
+    assert [dict(each.sources) for each in found.spans] == [{"manual": 2}, {}, {}, {"automatic": 3}]
     first = found.spans[0]
     assert (first.start, first.accepted, first.timed, first.seconds) == (BEGIN.replace(second=0), 1, 2, 6.0)
-    assert found.spans[-1].seconds is None
+    assert found.spans[1].seconds is None
 
 
 @pytest.mark.parametrize("days", [0.5, 30, 2000])

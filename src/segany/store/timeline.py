@@ -92,7 +92,8 @@ def measure_timeline(database: Database) -> Timeline:
     median = float(np.median(times)) if times else None
     if not dated:
         return Timeline(_LENGTHS[0], (), undated, None)
-    begin, end = min(dated)[0], max(dated)[0]
+    at_all = [at for at, *_ in dated]
+    begin, end = min(at_all), max(at_all)
     length = next((each for each in _LENGTHS if end - begin < each * SPANS), _LENGTHS[-1])
     begin -= begin % length
     spans: list[list[tuple[str, bool, float | None]]] = [[] for _ in range((end - begin) // length + 1)]

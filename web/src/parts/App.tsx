@@ -169,30 +169,33 @@ function Toolbar() {
           {words} <kbd aria-hidden="true">{key}</kbd>
         </button>
       ))}
-      {/* Always takes its place: the toolbar, and with it the stage, keeps its height whatever tool is chosen. */}
-      <label class={tool.value === "brush" || tool.value === "eraser" ? "" : "unseen"}>
-        Size{" "}
-        <input
-          type="range"
-          min={1}
-          max={100}
-          value={brush.value}
-          onInput={(event) => (brush.value = Number(event.currentTarget.value))}
-        />
-      </label>
       <span class="gap" />
-      <label title="Opacity of masks">
-        Masks{" "}
-        <input
-          type="range"
-          min={0}
-          max={0.9}
-          step={0.05}
-          value={opacity.value}
-          aria-label="Opacity of masks"
-          onInput={(event) => (opacity.value = Number(event.currentTarget.value))}
-        />
-      </label>
+      {/* One place for both, so that the toolbar fits beside the lists and the stage keeps its height. */}
+      {tool.value === "brush" || tool.value === "eraser" ? (
+        <label class="range" key="size">
+          Size{" "}
+          <input
+            type="range"
+            min={1}
+            max={100}
+            value={brush.value}
+            onInput={(event) => (brush.value = Number(event.currentTarget.value))}
+          />
+        </label>
+      ) : (
+        <label class="range" key="opacity" title="Opacity of masks">
+          Masks{" "}
+          <input
+            type="range"
+            min={0}
+            max={0.9}
+            step={0.05}
+            value={opacity.value}
+            aria-label="Opacity of masks"
+            onInput={(event) => (opacity.value = Number(event.currentTarget.value))}
+          />
+        </label>
+      )}
       <button type="button" aria-label="Zoom out" onClick={() => zoom(0.8)}>
         −
       </button>

@@ -2,9 +2,9 @@
 
 import type { ComponentChildren } from "preact";
 
-const WIDTH = 640;
-const HEIGHT = 200;
-const LEFT = 48;
+const WIDTH = 400;
+const HEIGHT = 180;
+const LEFT = 40;
 const BOTTOM = 22;
 const TOP = 8;
 const LINES = 4;
@@ -41,7 +41,7 @@ export function Chart({ title, series, points, unit = "", kind }: ChartWords) {
   const wide = (WIDTH - LEFT) / Math.max(1, points.length);
   const y = (value: number) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / top);
   const x = (place: number) => LEFT + wide * (place + 0.5);
-  const every = Math.ceil(points.length / 7);
+  const every = Math.ceil(points.length / 5);
   return (
     <Figure title={title} series={series} points={points} unit={unit}>
       <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} aria-hidden="true">
@@ -69,7 +69,7 @@ export function Chart({ title, series, points, unit = "", kind }: ChartWords) {
 
 function Stack({ x, wide, values, y }: { x: number; wide: number; values: (number | null)[]; y: (value: number) => number }) {
   let below = 0;
-  const width = Math.max(1, Math.min(36, wide * 0.8));
+  const width = Math.max(1, Math.min(28, wide * 0.8));
   return (
     <g>
       {values.map((value, number) => {
@@ -87,7 +87,7 @@ function Line({ points, number, x, y }: { points: Point[]; number: number; x: (p
     <g class={`series-${number}`}>
       <polyline points={there.map((each) => each.join(",")).join(" ")} />
       {there.map(([left, height]) => (
-        <circle key={left} cx={left} cy={height} r="3.5" />
+        <circle key={left} cx={left} cy={height} r="2.5" />
       ))}
     </g>
   );

@@ -3,11 +3,8 @@
 import type { Course, Decision, Verdict } from "../words";
 import { Chart, type Point } from "./Charts";
 
-const SOURCES: [string, string][] = [
-  ["manual", "by hand"],
-  ["semi_automatic", "corrected"],
-  ["automatic", "automatic"],
-];
+/** How a mask came about, in words. */
+export const SOURCES: Record<string, string> = { manual: "by hand", semi_automatic: "corrected", automatic: "automatic" };
 const DAY = 86_400;
 
 /** The beginning of a span as people read it. */
@@ -20,14 +17,14 @@ export function spanName(start: string, seconds: number): string {
 
 export function Engine({ course }: { course: Course }) {
   const named = course.spans.map((span) => ({ ...span, name: spanName(span.start, course.span_seconds) }));
-  const made: Point[] = named.map(({ name, sources }) => ({ name, values: SOURCES.map(([key]) => sources[key] ?? 0) }));
+  const made: Point[] = named.map(({ name, sources }) => ({ name, values: Object.keys(SOURCES).map((key) => sources[key] ?? 0) }));
   let all = 0;
   const total: Point[] = named.map(({ name, sources }) => ({
     name,
     values: [(all += Object.values(sources).reduce((sum, each) => sum + each, 0))],
   }));
   const seconds: Point[] = named.map((span) => ({ name: span.name, values: [span.seconds] }));
-  const words = SOURCES.map(([, each]) => each);
+  const words = Object.values(SOURCES);
   return (
     <section aria-labelledby="course">
       <h2 id="course" class="part">

@@ -5,7 +5,7 @@ import { useEffect } from "preact/hooks";
 import { api } from "../work/api";
 import { canReview, complain } from "../work/state";
 import type { Course, Job } from "../words";
-import { Engine } from "./Engine";
+import { Engine, SOURCES } from "./Engine";
 
 type Counts = Record<string, number>;
 const EVERY_MS = 3000;
@@ -46,7 +46,7 @@ export function Progress() {
           </div>
           <div class="charts">
             <Bars title="Review" values={counts(now.review_states)} />
-            <Bars title="Who made them" values={counts(now.sources)} />
+            <Bars title="How they were made" values={named(counts(now.sources))} />
             <Bars title="Labels" values={counts(now.categories)} />
             <Bars title="Annotators" values={counts(now.annotators)} />
           </div>
@@ -63,6 +63,8 @@ export function Progress() {
   );
 }
 
+const named = (sources: Counts): Counts =>
+  Object.fromEntries(Object.entries(sources).map(([source, count]) => [SOURCES[source] ?? source, count]));
 const counts = (value: unknown): Counts => (value ?? {}) as Counts;
 
 function Figure({ words, value }: { words: string; value: number }) {

@@ -27,7 +27,17 @@ export function fit(size: readonly [number, number], box?: readonly [number, num
   fitted = !box;
   const room = box ? 0.6 : MARGIN;
   const scale = clamp(Math.min((width * room) / (x1 - x0), (height * room) / (y1 - y0)));
-  view.value = { scale, x: width / 2 - ((x0 + x1) / 2) * scale, y: height / 2 - ((y0 + y1) / 2) * scale };
+  view.value = {
+    scale,
+    x: placed(width, size[1] * scale, ((x0 + x1) / 2) * scale),
+    y: placed(height, size[0] * scale, ((y0 + y1) / 2) * scale),
+  };
+}
+
+/** Where the image begins, so that a place of it is in the middle; with no more empty room beside it than there has to be. */
+function placed(room: number, length: number, middle: number): number {
+  if (length <= room) return (room - length) / 2;
+  return Math.min(0, Math.max(room - length, room / 2 - middle));
 }
 
 /** Give the stage another size: what is in its middle stays there, unless the whole image is shown. */

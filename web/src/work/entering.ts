@@ -26,7 +26,7 @@ export async function enter(): Promise<void> {
   const user = session.peek()?.user?.name ?? "local";
   await sync.start(user).catch(() => say("This browser keeps nothing: what is not saved is lost when it is closed", true));
   sync.wake();
-  const named = /^\/images\/(\d+)$/.exec(window.location.pathname);
+  const named = opened();
   const [, kept] = await Promise.all([
     loadMore(),
     api.categories().catch(() => null),
@@ -34,5 +34,8 @@ export async function enter(): Promise<void> {
   ]);
   if (kept) categories.value = kept.categories;
   const first = images.peek()[0];
-  if (!named && first) await open(first.id);
+  // Unless an image was opened from the list while that was read.
+  if (!opened() && first) await open(first.id);
 }
+
+const opened = () => /^\/images\/(\d+)$/.exec(window.location.pathname);
