@@ -25,11 +25,10 @@ interface ChartWords {
   kind: "bars" | "line";
 }
 
-/** The next round number from which on the axis has room. */
-export function roundUp(value: number): number {
-  if (value <= 0) return 1;
-  const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 2.5, 5, 10].map((each) => each * power).find((each) => each >= value - 1e-9)!;
+/** The next number of which a quarter is round, too. */
+function roundUp(value: number): number {
+  const power = 10 ** Math.floor(Math.log10(Math.max(4, value)));
+  return [1, 2, 4, 8, 10].map((each) => each * power).find((each) => each >= Math.max(4, value))!;
 }
 
 const sum = (values: (number | null)[]) => values.reduce<number>((all, each) => all + (each ?? 0), 0);

@@ -8,7 +8,7 @@ export const SOURCES: Record<string, string> = { manual: "by hand", semi_automat
 const DAY = 86_400;
 
 /** The beginning of a span as people read it. */
-export function spanName(start: string, seconds: number): string {
+function spanName(start: string, seconds: number): string {
   const at = new Date(start);
   if (seconds >= DAY) return at.toLocaleDateString("en", { day: "numeric", month: "short", year: seconds >= 28 * DAY ? "2-digit" : undefined, timeZone: "UTC" });
   const time = at.toLocaleTimeString("en", { hour: "2-digit", minute: "2-digit", hour12: false });
