@@ -1,5 +1,6 @@
 /** Browsing: the list of images, which one is open, uploads, and the queue of tasks. */
 
+import type { Embedding } from "../words";
 import { polygon } from "./state";
 import { api, ApiError } from "./api";
 import { loadHistory } from "./editing";
@@ -114,20 +115,24 @@ const isOpen = (id: number) => window.location.pathname === `/images/${id}`;
 /** Ask for the embedding, and watch until it is there. */
 async function follow(id: number): Promise<void> {
   let begun = false;
+  let told = false;
   while (isOpen(id)) {
     let wait = POLL_MS;
     try {
-      const state = await (begun ? api.embedding(id) : api.embed(id));
+      const state: Embedding = await (begun ? api.embedding(id) : api.embed(id));
       if (!isOpen(id)) return;
       embedding.value = { ...state, record: id };
-      if (state.state === "ready") return;
+      if (state.state === "ready") {
+        if (told) say("The image is ready");
+        return;
+      }
       begun = state.state !== "missing";
     } catch (error) {
       // A server that loads its model, is busy or away is asked again.
       const passing = error instanceof ApiError && [0, 429, 503].includes(error.status);
       if (isOpen(id)) complain(error);
       if (!passing) return;
-      [begun, wait] = [false, AGAIN_MS];
+      [begun, told, wait] = [false, true, AGAIN_MS];
     }
     await new Promise((resolve) => setTimeout(resolve, wait));
   }
