@@ -53,10 +53,9 @@ def largest_component(mask: NDArray[np.bool_], connectivity: Literal[4, 8] = 8) 
         return mask.copy()
     areas = _areas(labels, count)
     largest = 1 + np.flatnonzero(areas == areas.max())
-    if len(largest) > 1:
-        # OpenCV numbers parts by blocks of pixels: shift the mask by one, and another part comes first.
-        largest = labels.ravel()[[np.argmax(np.isin(labels, largest))]]
-    return np.asarray(labels == largest)
+    # OpenCV numbers parts by blocks of pixels: shift the mask by one, and of equal parts another comes first.
+    first = largest[0] if len(largest) == 1 else labels.ravel()[np.argmax(np.isin(labels, largest))]
+    return np.asarray(labels == first)
 
 
 def remove_small_regions(
