@@ -4,7 +4,7 @@
 
 A set is split by image: two thirds teach, the rest is measured, together with the guards: sets that taught nothing.
 Settings were chosen on a part of the images that teach (seed 6 of the split; --seed for another one). The tuned model
-and the published one are clicked on the same objects, of the rest on all; differences are paired, with 95 % bootstrap
+and the published one are clicked on the same objects; differences are paired, with 95 % bootstrap
 intervals over images. An interrupted call is repeated: runs and measurements go on where they were.
 """
 
@@ -25,8 +25,7 @@ RESULTS = Path(__file__).parent / "results"
 GUARDS = ("grabcut", "coco_val80", "cvppp_a1")
 # Photos on which answers should stay: of sets that are neither taught nor measured.
 KEEP = ("voc2007/images", "photos", "plates/eu", "plates/us")
-# Objects of the images that do not teach: all of them.
-REST = 100_000
+THREADS = int(os.environ.get("OMP_NUM_THREADS", "2"))
 SHORT = {
     "clicks": 2,
     "repeats": 0,
@@ -111,13 +110,13 @@ def tune(name: str, folder: Path, out: Path, data: Path, steps: int | None) -> d
         tuning,
         *(word for folder in KEEP for word in ("--keep", str(data / folder))),
         "--threads",
-        "2",
+        str(THREADS),
         *words,
         "--out",
         str(out / "run"),
     )
     if not known.is_file():
-        known.write_text(json.dumps({"memory_bytes": memory, "threads": 2}), encoding="utf-8")
+        known.write_text(json.dumps({"memory_bytes": memory, "threads": THREADS}), encoding="utf-8")
     return {**document, **json.loads(known.read_text(encoding="utf-8")), "settings": settings}
 
 
@@ -126,20 +125,20 @@ def cost(name: str, folder: Path, out: Path) -> dict[str, Any]:
     settings = {**SHORT, **COSTS[name], "steps": 2, "val_share": 0.0, "keep_weight": 0.0, "views": 1}
     words = [word for key, value in settings.items() for word in ("--set", f"{key}={str(value).lower()}")]
     shutil.rmtree(out, ignore_errors=True)
-    data = ("--data", f"taught={folder / 'train'}", "--threads", "2")
+    data = ("--data", f"taught={folder / 'train'}", "--threads", str(THREADS))
     _, memory = segany("train", *data, *words, "--out", str(out))
     lines = (out / "history.jsonl").read_text(encoding="utf-8").splitlines()
     return {"seconds_per_step": json.loads(lines[-1])["seconds"], "memory_bytes": memory, "settings": settings}
 
 
-def measure(model: str, folder: Path, out: Path, data: Path, limit: int) -> list[dict[str, Any]]:
+def measure(model: str, folder: Path, out: Path, data: Path, limit: int, rest: int) -> list[dict[str, Any]]:
     """Paired differences of the tuned model from the published one."""
     guards = {name: data / name for name in GUARDS if name != folder.name}
     differences = []
-    for report, sets, most in (("rest", {"rest": folder / "test"}, REST), ("guards", guards, limit)):
+    for report, sets, most in (("rest", {"rest": folder / "test"}, rest), ("guards", guards, limit)):
         words = [word for name, path in sets.items() for word in ("--data", f"{name}={path}")]
         words += ["--model", "mobile_sam", "--model", model, "--limit", str(most), "--set", "counts=1,5"]
-        segany("evaluate", "clicks", *words, "--threads", "2", "--out", str(out / report))
+        segany("evaluate", "clicks", *words, "--threads", str(THREADS), "--out", str(out / report))
         both = (str(out / report), str(out / report))
         compared, _ = segany("compare", *both, "--first-model", "mobile_sam", "--second-model", model)
         differences += [one for one in compared["differences"] if one["metric"] in ("mIoU@1", "mIoU@5", "oracle@1")]
@@ -201,7 +200,7 @@ def draw(document: dict[str, Any], path: Path) -> None:
 
 
 def write(document: dict[str, Any]) -> None:
-    document["machine"] = describe_machine(2)
+    document["machine"] = describe_machine(THREADS)
     (RESULTS / "training.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     (RESULTS / "training.md").write_text(table(document), encoding="utf-8")
     if any(entry["runs"] for entry in document["sets"].values()):
@@ -213,6 +212,7 @@ def main() -> None:
     parser.add_argument("--data", default="bbbc038", help="sets of SEGANY_DATA that teach, with commas")
     parser.add_argument("--runs", default="decoder", help=f"of {', '.join(RUNS)}; with commas")
     parser.add_argument("--limit", type=int, default=200, help="objects of each guard")
+    parser.add_argument("--rest", type=int, default=100_000, help="objects of the images that do not teach: all")
     parser.add_argument("--seed", type=int, default=6, help="of the split")
     parser.add_argument("--steps", type=int, help="other than the run's own")
     parser.add_argument("--out", type=Path, required=True, help="folder for runs and reports")
@@ -239,12 +239,13 @@ def main() -> None:
             trained = tune(name, folder, out, data, given.steps)
             if given.only_train:
                 continue
-            differences = measure(trained["model"], folder, out, data, given.limit)
+            differences = measure(trained["model"], folder, out, data, given.limit, given.rest)
             kept = ("seconds", "processor_seconds", "memory_bytes", "threads", "settings", "before", "best", "steps")
             entry["runs"][name] = {
                 **{key: trained[key] for key in kept},
                 "differences": differences,
                 "limit": given.limit,
+                "rest": given.rest,
             }
             write(document)
 
