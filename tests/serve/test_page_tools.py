@@ -431,6 +431,12 @@ def scrolled(show: Callable[[str], Page], process: Any, store: Path, count: int)
         page = show(server.url)
         rows = page.locator(".images-list li")
         page.locator(".row-name", has_text="photo-00000.png").wait_for()
+        page.locator(".stage[data-embedding=ready]").wait_for()
+        # More is loaded, and the list stays where it was scrolled to.
+        page.evaluate("document.querySelector('.images-list').scrollTop = 6900")
+        page.locator(".row-name", has_text="photo-00100.png").wait_for()
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.querySelector('.images-list').scrollTop") > 6000
         last = page.locator(".row-name", has_text=f"photo-{count - 1:05d}.png")
         for _ in range(count):
             page.evaluate("document.querySelector('.images-list').scrollTop = 1e9")

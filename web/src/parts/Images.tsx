@@ -20,6 +20,7 @@ const STATES = [
 export function Images() {
   const list = useRef<HTMLDivElement>(null);
   const picker = useRef<HTMLInputElement>(null);
+  const sought = useRef<number | undefined>(undefined);
   const top = useSignal(0);
   const height = useSignal(600);
 
@@ -39,7 +40,9 @@ export function Images() {
   useEffect(() => {
     const place = images.value.findIndex(({ id }) => id === current.value?.id);
     const box = list.current!;
-    if (place < 0) return;
+    // Once for each image that is opened: whoever scrolls on, so that more is loaded, is not taken back.
+    if (place < 0 || sought.current === current.value?.id) return;
+    sought.current = current.value?.id;
     if (place * ROW < box.scrollTop) box.scrollTop = place * ROW;
     else if ((place + 1) * ROW > box.scrollTop + box.clientHeight) box.scrollTop = (place + 1) * ROW - box.clientHeight;
   }, [current.value?.id, images.value.length]);
