@@ -20,7 +20,7 @@ from platformdirs import user_cache_path
 
 from segany.errors import ConfigError
 
-__all__ = ["DEFAULT_CACHE_BYTES", "DEFAULT_MAX_PIXELS", "Settings", "limit_threads"]
+__all__ = ["DEFAULT_CACHE_BYTES", "DEFAULT_MAX_PIXELS", "Settings", "child_environment", "limit_threads"]
 
 DEFAULT_MAX_PIXELS = 200_000_000
 DEFAULT_CACHE_BYTES = 4_000_000_000
@@ -78,13 +78,22 @@ class Settings:
         )
 
 
+def child_environment(threads: int) -> dict[str, str]:
+    """The environment for a process that is to compute on so many threads.
+
+    Args:
+        threads: At least 1.
+    """
+    return {**os.environ, "SEGANY_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+
+
 def limit_threads(threads: int) -> None:
     """Have what this process loads from now on compute on so many threads, as SEGANY_THREADS would have.
 
     Args:
         threads: At least 1.
     """
-    os.environ["SEGANY_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ.update(child_environment(threads))
 
 
 def _positive(name: str, text: str) -> int:

@@ -6,7 +6,6 @@ import hashlib
 import importlib.util
 import json
 import logging
-import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Literal, NamedTuple
 from segany.deploy import ExportCard, read_card
 from segany.errors import NotInStoreError, SeganyError
 from segany.predict.backends.base import Backend
+from segany.settings import child_environment
 
 __all__ = ["BrowserDecoder", "DecoderState", "ServedGraph", "export_apart"]
 
@@ -148,7 +148,7 @@ async def export_apart(model: str, folder: Path) -> None:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "SEGANY_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        env=child_environment(threads=1),
     )
     try:
         _, said = await process.communicate()

@@ -156,15 +156,16 @@ export const accept = (point: [number, number]) => inTurn(() => acceptNow(point)
 
 async function acceptNow(point: [number, number]): Promise<void> {
   const shown = hover.peek();
+  const wanted = rank.peek();
   const prompt: Prompt = { points: [point], labels: [1] };
-  if (shown && shown.point[0] === point[0] && shown.point[1] === point[1]) {
+  // Another reading may have been asked for and not be shown yet.
+  if (shown && shown.index === wanted && shown.point[0] === point[0] && shown.point[1] === point[1]) {
     stopPointing();
     rank.value = 0;
     made("Mask added", prompt, shown.candidates, shown.index, answeredBy);
     return;
   }
   stopPointing();
-  const wanted = rank.peek();
   const found = await predict(prompt);
   if (found) made("Mask added", prompt, found.candidates, wanted % found.candidates.length, found.model);
   rank.value = 0;
