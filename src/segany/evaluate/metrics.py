@@ -6,6 +6,7 @@ what is drawn again and again are whole images, as the objects of one image are 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,8 @@ Row = Mapping[str, Value]
 
 RESAMPLES = 2000
 _FEWEST = 2
+# Draws of so many images take 32 MB.
+_FEW_IMAGES = 2000
 
 
 class Metric(ABC):
@@ -120,7 +123,8 @@ class Ratio(Metric):
         above, below = self._parts()
         if np.count_nonzero(below) < _FEWEST:
             return np.full(RESAMPLES, np.nan)
-        counts = _drawn(len(above), RESAMPLES, seed)
+        # All metrics of a small set have the same draws, which take longer than what is made of them.
+        counts = (_kept_draws if len(above) <= _FEW_IMAGES else _drawn)(len(above), RESAMPLES, seed)
         sums = counts @ below
         return np.asarray(np.divide(counts @ above, sums, out=np.full(RESAMPLES, np.nan), where=sums > 0))
 
@@ -189,10 +193,15 @@ class Resampled(Metric):
         return np.resize(np.array(values, dtype=np.float64), RESAMPLES)
 
 
-def _drawn(count: int, resamples: int, seed: int) -> NDArray[np.int64]:
+def _drawn(count: int, resamples: int, seed: int) -> NDArray[np.float64]:
     """How often each of `count` images is drawn, [resamples, count]."""
     rng = np.random.default_rng(seed)
-    return np.asarray(rng.multinomial(count, np.full(count, 1 / count), size=resamples))
+    drawn = rng.multinomial(count, np.full(count, 1 / count), size=resamples).astype(np.float64)
+    drawn.flags.writeable = False
+    return drawn
+
+
+_kept_draws = lru_cache(maxsize=4)(_drawn)
 
 
 def _number(value: Value) -> float:
