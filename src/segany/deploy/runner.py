@@ -20,7 +20,7 @@ from segany.errors import (
 )
 from segany.model.preprocess import normalize_image
 from segany.predict import Predictor
-from segany.predict.backends.base import Features, Scored
+from segany.predict.backends.base import Features, Scored, embedding_of
 from segany.schema import PromptBatch
 from segany.settings import Settings
 
@@ -151,14 +151,7 @@ class ONNXBackend:
 
     def features_from_numpy(self, arrays: Mapping[str, NDArray[Any]]) -> Features:
         """See `Backend.features_from_numpy`."""
-        side = self.config.embedding_side
-        embedding = arrays.get("embedding")
-        if embedding is None or embedding.shape != (1, self.config.embed_dim, side, side):
-            shape = None if embedding is None else list(embedding.shape)
-            raise EmbeddingError(
-                f"{self.config.name} needs an embedding [1, {self.config.embed_dim}, {side}, {side}], got {shape}; "
-                "embed the image again."
-            )
+        embedding = embedding_of(arrays, self.config)
         return self._features(embedding)
 
     def _features(self, embedding: NDArray[Any]) -> ONNXFeatures:

@@ -7,10 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from segany.errors import EmbeddingError
 from segany.model.config import ModelConfig
 from segany.schema import PromptBatch
 
-__all__ = ["Backend", "Features", "Scored"]
+__all__ = ["Backend", "Features", "Scored", "embedding_of"]
 
 
 class Features(Protocol):
@@ -108,3 +109,23 @@ class Backend(Protocol):
             EmbeddingError: The arrays are not this model's features.
         """
         ...
+
+
+def embedding_of(arrays: Mapping[str, NDArray[Any]], config: ModelConfig) -> NDArray[Any]:
+    """The image embedding among the arrays of `Features.to_numpy`: [1, E, s, s].
+
+    Args:
+        arrays: By name.
+        config: Of the model that is to decode it.
+
+    Raises:
+        EmbeddingError: There is none, or it is another model's.
+    """
+    embedding, side = arrays.get("embedding"), config.embedding_side
+    if embedding is None or embedding.shape != (1, config.embed_dim, side, side):
+        shape = None if embedding is None else list(embedding.shape)
+        raise EmbeddingError(
+            f"{config.name} needs an embedding [1, {config.embed_dim}, {side}, {side}], got {shape}; "
+            "embed the image again."
+        )
+    return embedding

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from segany.errors import DeviceError, EmbeddingError
+from segany.errors import DeviceError
 from segany.model.config import ModelConfig, ViTConfig
 from segany.model.preprocess import normalize_image
 from segany.predict.backends import _openvino_runtime as runtime
 from segany.predict.backends._openvino_cache import Graphs, find_or_convert
 from segany.predict.backends._openvino_requests import CompiledGraph, to_array
 from segany.predict.backends._tiles import HALF, TiledDecoder, TiledPrompt, fits
-from segany.predict.backends.base import Features, Scored
+from segany.predict.backends.base import Features, Scored, embedding_of
 from segany.predict.backends.kernels import are_supported, load_kernels
 from segany.schema import PromptBatch
 from segany.settings import Settings
@@ -246,13 +246,7 @@ class OpenVINOBackend:
 
     def features_from_numpy(self, arrays: Mapping[str, NDArray[Any]]) -> Features:
         """See `Backend.features_from_numpy`."""
-        embedding, side = arrays.get("embedding"), self.config.embedding_side
-        if embedding is None or embedding.shape != (1, self.config.embed_dim, side, side):
-            shape = None if embedding is None else list(embedding.shape)
-            raise EmbeddingError(
-                f"{self.config.name} needs an embedding [1, {self.config.embed_dim}, {side}, {side}], got {shape}; "
-                "embed the image again."
-            )
+        embedding = embedding_of(arrays, self.config)
         return self._features(np.array(embedding, dtype=np.float32))
 
     def _features(self, embedding: NDArray[np.float32]) -> OpenVINOFeatures:

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from segany.errors import DeviceError, EmbeddingError
+from segany.errors import DeviceError
 from segany.model.checkpoint import encoder_digest, model_digest
 from segany.model.decode import PromptDecoder, ScoredGroup
 from segany.model.preprocess import normalize_image
 from segany.model.sam import Sam
 from segany.model.structured import SharedProjections
-from segany.predict.backends.base import Features, Scored
+from segany.predict.backends.base import Features, Scored, embedding_of
 from segany.schema import PromptBatch
 
 __all__ = ["TorchBackend", "choose_device"]
@@ -149,14 +149,7 @@ class TorchBackend:
 
     def features_from_numpy(self, arrays: Mapping[str, NDArray[Any]]) -> Features:
         """See `Backend.features_from_numpy`."""
-        side = self.config.embedding_side
-        embedding = arrays.get("embedding")
-        if embedding is None or embedding.shape != (1, self.config.embed_dim, side, side):
-            shape = None if embedding is None else list(embedding.shape)
-            raise EmbeddingError(
-                f"{self.config.name} needs an embedding [1, {self.config.embed_dim}, {side}, {side}], got {shape}; "
-                "embed the image again."
-            )
+        embedding = embedding_of(arrays, self.config)
         return self._features(torch.from_numpy(np.array(embedding)).to(self._device, self._dtype))
 
 
