@@ -22,6 +22,7 @@ from segany.masks import RLE
 from segany.predict import Predictor
 from segany.predict.backends.fake import FakeBackend
 from segany.serve import ServeSettings, create_app
+from segany.serve._page import PAGE
 from segany.serve.passwords import hash_password
 from segany.store import Role, Store, create_store
 
@@ -29,6 +30,17 @@ API = "/api/v1"
 PASSWORD = "correct horse battery"
 # Made once: each takes as long as it should.
 HASH = hash_password(PASSWORD)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """A browser; a test that asks for it is skipped where there is none, or no page."""
+    if not (PAGE / "index.html").is_file():
+        pytest.skip("the page was not built: npm is missing, or it was not there when segany was installed")
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := shutil.which(name):
+            return found
+    pytest.skip("Chromium is not installed")
 
 
 @pytest.fixture(autouse=True)

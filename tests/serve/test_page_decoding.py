@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ import pytest
 
 from segany import weights
 from segany.client import Client
-from segany.serve._page import PAGE
 from segany.settings import Settings
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
@@ -28,16 +26,6 @@ EXPORT_SECONDS = 400
 TOLD = "({...document.documentElement.dataset})"
 # In shares of the photo: the cup, the saucer, the spoon, the table.
 POINTS = [(0.5, 0.5), (0.3, 0.65), (0.76, 0.42), (0.06, 0.08)]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    if not (PAGE / "index.html").is_file():
-        pytest.skip("the page was not built: npm is missing, or it was not there when segany was installed")
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if found := shutil.which(name):
-            return found
-    pytest.skip("Chromium is not installed")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 from segany.client import Client
 from segany.engine import open_store
 from segany.engine.tasks import ask
-from segany.serve._page import PAGE
 from segany.serve.passwords import hash_password
 from segany.store import create_store
 
@@ -25,16 +23,6 @@ WIDTH, HEIGHT = 320, 240
 KILLS, SOAK_KILLS = 2, 50
 IMAGES, SOAK_IMAGES = 260, 10_000
 MOST_ROWS = 40
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    if not (PAGE / "index.html").is_file():
-        pytest.skip("the page was not built: npm is missing, or it was not there when segany was installed")
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if found := shutil.which(name):
-            return found
-    pytest.skip("Chromium is not installed")
 
 
 @pytest.fixture(scope="module")
