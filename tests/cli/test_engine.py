@@ -1,6 +1,7 @@
 """`segany engine`."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from segany.cli.main import main
 from segany.engine import open_store
-from segany.engine.models import CHOOSER, keep
+from segany.engine.models import CHOOSER, CLASSES, class_names, keep
 from segany.engine.tasks import TaskAnswer, answer_task, next_task
 from segany.masks import RLE
 from segany.predict.choose import Candidates, MaskChooser
@@ -62,6 +63,12 @@ def test_a_stage_its_queue_and_what_is_learned(where: str, capsys: pytest.Captur
     assert main(["engine", "names", where, "1", "--json"]) == 0
     suggested = json.loads(capsys.readouterr().out)
     assert [suggested[str(one.id)][0][0] for one in put] == ["cup", "plate"]
+    with open_store(where) as store:
+        learned = class_names(store)
+        assert learned is not None
+        keep(store, replace(learned, encoder_digest="0" * 64), CLASSES, actor="anna")
+    assert main(["engine", "names", where, "1"]) == 1
+    assert "the names were learned with another encoder; learn again: segany engine learn" in capsys.readouterr().err
 
 
 def test_checks_of_people(where: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,6 +81,7 @@ def test_names_of_painted_discs(painted: Made) -> None:
     learn_names(made.store, made.predictor, actor="anna")
     learned = class_names(made.store)
     assert learned is not None
+    assert learned.encoder_digest == made.predictor.backend.encoder_digest
     for number in others:
         features = mask_features(made.predictor.embed(made.store.image(number)), made.truths[number])
         assert [row[0].name for row in learned.suggest(features)] == made.names[number]

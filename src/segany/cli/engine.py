@@ -196,8 +196,8 @@ def names(
         if learned is None:
             raise ConfigError(f"no names were learned; name some accepted masks, then: segany engine learn {store}")
         predictor = Predictor(model_in_use(opened), cache=EmbeddingCache.default())
-        if learned.model_digest != predictor.backend.model_digest:
-            raise ConfigError(f"the names were learned with another model; learn again: segany engine learn {store}")
+        if learned.encoder_digest != predictor.backend.encoder_digest:
+            raise ConfigError(f"the names were learned with another encoder; learn again: segany engine learn {store}")
         masks = [one for one in opened.records.get(record).record.objects if one.review_state != "rejected"]
         features = mask_features(predictor.embed(opened.image(record)), [one.segmentation for one in masks])
         rows = learned.suggest(features) if masks else []

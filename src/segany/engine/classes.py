@@ -19,7 +19,7 @@ _LINEAR_FROM = 3
 _PENALTY = 1e-3
 # Cosines of objects of one photo lie close together; this spreads them over probabilities.
 _SHARPNESS = 20.0
-_FORMAT = "segany-class-names-1"
+_FORMAT = "segany-class-names-2"
 
 
 class Suggestion(NamedTuple):
@@ -44,7 +44,7 @@ class ClassNames:
         centre: [C] float64: mean of all examples, taken away before vectors are compared.
         prototypes: [K, C] float64: the mean of each class, centred, of unit length.
         linear: The head, if it is linear.
-        model_digest: Whose features these are, or None.
+        encoder_digest: Of the encoder whose features these are, or None; a tuned decoder changes none of them.
     """
 
     names: tuple[str, ...]
@@ -52,7 +52,7 @@ class ClassNames:
     centre: NDArray[np.float64]
     prototypes: NDArray[np.float64]
     linear: LinearHead | None = None
-    model_digest: str | None = None
+    encoder_digest: str | None = None
 
     @classmethod
     def learn(
@@ -61,7 +61,7 @@ class ClassNames:
         names: Sequence[str],
         *,
         head: Head = "auto",
-        model_digest: str | None = None,
+        encoder_digest: str | None = None,
     ) -> "ClassNames":
         """Learn from examples.
 
@@ -69,7 +69,7 @@ class ClassNames:
             features: [N, C] of `mask_features`.
             names: N names.
             head: "auto": linear once every class has three examples.
-            model_digest: Of the model whose features these are.
+            encoder_digest: Of the encoder whose features these are, `Backend.encoder_digest`.
 
         Raises:
             ConfigError: No examples, or no such head.
@@ -88,7 +88,7 @@ class ClassNames:
         if len(known) > 1 and (head == "linear" or (head == "auto" and rarest >= _LINEAR_FROM)):
             linear = LinearHead.fit(_unit(given - centre), labels.tolist(), count=len(known), penalty=_PENALTY)
         kind: Literal["prototype", "linear"] = "prototype" if linear is None else "linear"
-        return cls(known, kind, centre, _unit(prototypes), linear, model_digest)
+        return cls(known, kind, centre, _unit(prototypes), linear, encoder_digest)
 
     def probabilities(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """[N, K] float64, rows that sum to 1, in the order of `names`.
@@ -124,7 +124,7 @@ class ClassNames:
             "centre": self.centre.tolist(),
             "prototypes": self.prototypes.tolist(),
             "linear": None if self.linear is None else self.linear.to_dict(),
-            "model_digest": self.model_digest,
+            "encoder_digest": self.encoder_digest,
         }
 
     @classmethod
@@ -142,7 +142,7 @@ class ClassNames:
             np.array(values["centre"]),
             np.array(values["prototypes"]),
             None if values["linear"] is None else LinearHead.from_dict(values["linear"]),
-            values["model_digest"],
+            values["encoder_digest"],
         )
 
 

@@ -75,8 +75,8 @@ def learn_names(store: Store, predictor: Predictor, *, actor: str, head: Head = 
             names += [str(one.category) for one in named]
     if not names:
         return None
-    digest = predictor.backend.model_digest
-    learned = ClassNames.learn(np.concatenate(features), names, head=head, model_digest=digest)
+    digest = predictor.backend.encoder_digest
+    learned = ClassNames.learn(np.concatenate(features), names, head=head, encoder_digest=digest)
     keep(store, learned, CLASSES, actor=actor)
     return learned
 
