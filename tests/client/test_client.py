@@ -129,6 +129,8 @@ def test_the_collection(client: Client, photo: Path, store: Store) -> None:
     client.finish(task, {"masks": 2})
     assert client.job(task.job.id).result == {"masks": 2}
     assert client.claim() is None
+    course = client.engine()
+    assert (course.tasks, course.spans, course.rounds) == ({"done": 1}, [], [])
     with pytest.raises(errors.JobLostError):
         client.keep(task)
 

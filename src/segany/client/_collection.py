@@ -15,6 +15,7 @@ from segany.wire import (
     CategoryRequest,
     ClaimReply,
     ClaimRequest,
+    EngineReply,
     EventPage,
     EventReply,
     ExportPlanReply,
@@ -110,6 +111,10 @@ class CollectionCalls:
     def models(self) -> ModelsReply:
         """The model that answers, and those of the store."""
         return self._connection.ask(ModelsReply, "GET", "/models")
+
+    def engine(self) -> EngineReply:
+        """The data engine's course: masks over time, rounds of learning, decisions on models, tasks of people."""
+        return self._connection.ask(EngineReply, "GET", "/engine")
 
     def jobs(self, *, state: JobStateName | None = None, kind: str | None = None) -> list[JobReply]:
         """Jobs, the most urgent first.
