@@ -7,8 +7,8 @@ The images are dealt out to rounds; each round sees images that no round saw bef
 models by. The first round is assisted-manual: everything is drawn, ranked by predicted IoU alone. The others are
 semi-automatic, with the project's chooser. With --retrain, each round but the last ends by tuning the mask decoder on
 what was accepted so far, and the gate decides. With --manual every round is as the first: what the same images cost
-without the loop. A run that was stopped goes on: rounds that were done are read from the folder. --plot draws what the
-folder's runs came to, and writes the result.
+without the loop; with --manual --chooser, what the chooser saves on them as it learns. A run that was stopped goes on:
+rounds that were done are read from the folder. --plot draws what the folder's runs came to, and writes the result.
 """
 
 import argparse
@@ -40,6 +40,12 @@ from segany.store import Incoming, Store, create_store
 
 RESULTS = Path(__file__).parent / "results"
 MOST_OBJECTS = 80
+COLOURS = {
+    "drawn-by-hand": "tab:gray",
+    "drawn-by-hand, chooser": "tab:green",
+    "as-published": "tab:blue",
+    "retrained": "tab:orange",
+}
 HELD_BACK = 4
 
 
@@ -87,7 +93,9 @@ def fill(store: Store, parts: list[list[tuple[Any, Record]]]) -> tuple[list[list
 def run(given: argparse.Namespace) -> None:
     """Do the rounds that are not done yet."""
     parts, held = deal(given.data, given.images, given.rounds)
-    work = given.work / ("drawn-by-hand" if given.manual else "retrained" if given.retrain else "as-published")
+    choosing = given.chooser or not given.manual
+    by_hand = "drawn-by-hand, chooser" if choosing else "drawn-by-hand"
+    work = given.work / (by_hand if given.manual else "retrained" if given.retrain else "as-published")
     create_store(work / "store")
     if not (work / "held").exists():
         write_held(held, work / "held")
@@ -104,9 +112,9 @@ def run(given: argparse.Namespace) -> None:
                 points_per_side=given.points_per_side,
                 records=tuple(numbers[place]),
             )
-            figures = simulate_round(
-                store, truths, stage, predictor, Annotator(), choosing=place > 0 and not given.manual
-            )
+            # Without the loop there is no round that the chooser sits out.
+            mine = choosing and (place > 0 or given.manual)
+            figures = simulate_round(store, truths, stage, predictor, Annotator(), choosing=mine)
             entry = {**figures.to_dict(), "model": predictor.backend.model_digest[:12], "learning": None}
             if given.retrain and place < given.rounds - 1:
                 guards = dict(word.split("=", 1) for word in given.guard)
@@ -133,7 +141,7 @@ def run(given: argparse.Namespace) -> None:
 def report(given: argparse.Namespace) -> None:
     """Write what the runs in the folder came to, and draw it."""
     runs = {}
-    for name in ("drawn-by-hand", "as-published", "retrained"):
+    for name in COLOURS:
         path = given.work / name / "rounds.json"
         if path.exists():
             runs[name] = json.loads(path.read_text(encoding="utf-8"))
@@ -167,7 +175,8 @@ def plot(runs: dict[str, list[dict[str, Any]]], path: Path) -> None:
     )
     figure, panels = plt.subplots(2, 2, figsize=(10, 7))
     for (key, title), panel in zip(panels_of, panels.ravel(), strict=True):
-        for color, (name, rounds) in zip(("tab:gray", "tab:blue", "tab:orange"), runs.items(), strict=False):
+        for name, rounds in runs.items():
+            color = COLOURS[name]
             places = range(1, len(rounds) + 1)
             panel.plot(places, [entry[key] for entry in rounds], marker="o", color=color, label=name)
             if key == "seconds_per_mask":
@@ -202,6 +211,7 @@ def main() -> None:
     parser.add_argument(
         "--manual", action="store_true", help="every round as the first: what the same images cost then"
     )
+    parser.add_argument("--chooser", action="store_true", help="with --manual: the chooser learns and ranks")
     parser.add_argument("--train", default="{}", help="settings of training, as JSON")
     parser.add_argument("--plot", action="store_true", help="only report")
     parser.add_argument("--out", type=Path, default=RESULTS)
