@@ -1,15 +1,16 @@
 """The gate: who takes over, who does not, and the way back."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from segany import Predictor, weights
 from segany.engine import promotion
-from segany.engine.models import model_in_use
+from segany.engine.models import CHOOSER, keep, mask_chooser, model_in_use
 from segany.engine.promotion import Decision, compare_models, decisions, promote, rollback, write_target
 from segany.engine.rounds import ROUND, LearningRound, due, round_handler
 from segany.engine.running import run_to_end
@@ -17,6 +18,7 @@ from segany.errors import ConfigError
 from segany.evaluate.intervals import percentile_interval
 from segany.evaluate.items import EvaluationSet
 from segany.evaluate.segmenter import PredictorSegmenter
+from segany.predict.choose import Candidates, MaskChooser
 from segany.schema import Annotation
 from segany.store import JobContext, Store
 
@@ -103,6 +105,21 @@ def test_the_same_model_is_nothing_to_decide(judged: Any) -> None:
         compared(judged, "good.pt", "./good.pt")
     with pytest.raises(ConfigError, match="margin must be 0 or more, got -1"):
         compare_models("good.pt", "poor.pt", EvaluationSet("target", judged.target), margin=-1)
+
+
+def test_a_new_model_is_named_after_its_run_and_its_choices_are_learned_anew(judged: Any, tmp_path: Path) -> None:
+    flat = Candidates(np.array([0.9, 0.8, 0.7]), np.zeros(3), np.full(3, 0.1))
+    keep(judged.store, MaskChooser().remembered(flat, np.array([0.1, 0.2, 0.9]), 0.1), CHOOSER, actor="anna")
+    decision = compared(judged, "good.pt", "mobile_sam")
+    refused = replace(decision, promoted=False)
+    promote(judged.store, str(tmp_path / "good.pt"), refused, actor="anna")
+    assert mask_chooser(judged.store).bias.any()
+    (tmp_path / "monday").mkdir()
+    (tmp_path / "good.pt").rename(tmp_path / "monday" / "model.safetensors")
+    card = promote(judged.store, str(tmp_path / "monday" / "model.safetensors"), decision, actor="anna")
+    assert (card.name, card.status) == ("monday", "promoted")
+    assert not mask_chooser(judged.store).bias.any()
+    assert len(mask_chooser(judged.store).sizes) == 1
 
 
 def test_the_way_back(judged: Any, tmp_path: Path) -> None:

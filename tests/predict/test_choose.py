@@ -73,6 +73,17 @@ def test_it_learns_the_level_that_a_project_means() -> None:
     assert chooser.rule[1] > 0
 
 
+def test_of_another_model_only_its_sizes_and_rules_are_known() -> None:
+    chooser = MaskChooser()
+    for _ in range(5):
+        chooser = chooser.remembered(given_depths(0, 0, 0), np.array([0.2, 0.4, 0.9]), 0.1)
+    other = chooser.with_another_model()
+    assert (other.sizes, other.gains, other.rule) == (chooser.sizes, chooser.gains, chooser.rule)
+    assert chooser.bias.any()
+    assert not other.bias.any()
+    assert MaskChooser.from_dict(other.to_dict()) == other
+
+
 def test_it_learns_the_size_that_a_project_means() -> None:
     """Whole, part and subpart come in any order; what is meant always covers a hundredth of the image."""
     chooser, rng = MaskChooser(), np.random.default_rng(0)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from segany.engine.models import DEFAULT_MODEL, checkpoint_of, model_in_use
+from segany.engine.models import CHOOSER, DEFAULT_MODEL, checkpoint_of, keep, mask_chooser, model_in_use
 from segany.errors import ConfigError
 from segany.evaluate.intervals import Interval, percentile_interval
 from segany.evaluate.items import EvaluationSet
@@ -166,19 +166,23 @@ def promote(store: Store, checkpoint: str, decision: Decision, *, actor: str) ->
         store.models.add(start, actor=actor)
         store.models.promote(decision.incumbent, actor=actor, why={"says": ["the model that the store began with"]})
     scores = {f"{one.set_name} {one.metric}": one.candidate for one in decision.verdicts}
+    path = Path(checkpoint).absolute()
     card = ModelCard(
-        Path(checkpoint).stem,
+        # A run writes "model.safetensors" into a folder of its own, whose name tells more.
+        path.parent.name if path.stem == "model" and path.parent.name else path.stem,
         decision.candidate,
-        {"model": str(Path(checkpoint).absolute()), "decision": decision.to_dict()},
+        {"model": str(path), "decision": decision.to_dict()},
         parent=decision.incumbent,
         trained_on=decision.trained_on,
         scores=scores,
     )
     store.models.add(card, actor=actor)
     store.events.add(PROMOTED if decision.promoted else REFUSED, actor=actor, details=decision.to_dict())
-    if decision.promoted:
-        return store.models.promote(decision.candidate, actor=actor, why=decision.to_dict())
-    return store.models.get(decision.candidate)
+    if not decision.promoted:
+        return store.models.get(decision.candidate)
+    card = store.models.promote(decision.candidate, actor=actor, why=decision.to_dict())
+    _tell_chooser(store, actor)
+    return card
 
 
 def rollback(store: Store, *, actor: str, why: str = "") -> ModelCard:
@@ -197,8 +201,17 @@ def rollback(store: Store, *, actor: str, why: str = "") -> ModelCard:
         if now is not None and event.details["digest"] == now.digest and event.details["retired"]:
             former = str(event.details["retired"][0])
             checkpoint_of(store, former)
-            return store.models.promote(former, actor=actor, why={"says": [f"rolled back {why}".strip()]})
+            card = store.models.promote(former, actor=actor, why={"says": [f"rolled back {why}".strip()]})
+            _tell_chooser(store, actor)
+            return card
     raise ConfigError(f"no model was in use before {model_in_use(store)}; there is nothing to go back to.")
+
+
+def _tell_chooser(store: Store, actor: str) -> None:
+    """Another model's scores are misjudged otherwise."""
+    chooser = mask_chooser(store)
+    if chooser.surprises:
+        keep(store, chooser.with_another_model(), CHOOSER, actor=actor)
 
 
 def write_target(store: Store, folder: Path, *, version: str, split: str) -> int:

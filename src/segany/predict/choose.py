@@ -148,6 +148,13 @@ class MaskChooser:
         sizes = (*self.sizes, float(np.log(share)))[-_MEMORY:]
         return MaskChooser((*self.surprises, surprise)[-_MEMORY:], sizes, gains)
 
+    def with_another_model(self) -> "MaskChooser":
+        """What stays true when the model is replaced: the sizes that are meant, and which rules paid.
+
+        By how much scores misjudged each candidate was the former model's; of the new one it is learned anew.
+        """
+        return replace(self, surprises=())
+
     def _terms(self, candidates: Candidates) -> NDArray[np.float32]:
         """[3, 4]: what the weights of a rule are multiplied by."""
         fit = np.zeros(CANDIDATES)
