@@ -6,12 +6,13 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from segany.errors import OutputError
-from segany.files import atomic_path, atomic_write, write_bytes, write_text
+from segany.errors import ConfigError, OutputError
+from segany.files import atomic_path, atomic_write, new_folder, write_bytes, write_text
 
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX limits and permissions")
 ADVICE = "Nothing was left half-written; free some space or choose another output folder, then run it again."
@@ -170,3 +171,68 @@ def test_the_last_of_two_writers_wins_whole(tmp_path: Path) -> None:
     # Closed in reverse order: the first writer finishes last.
     assert target.read_bytes() == b"first" * 1000
     assert names(tmp_path) == ["a"]
+
+
+def is_old(folder: Path) -> bool:
+    return (folder / "old.txt").is_file()
+
+
+def write_old(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "old.txt").write_text("old", encoding="utf-8")
+
+
+def test_a_folder_appears_whole_in_the_place_of_the_old_one(tmp_path: Path) -> None:
+    write_old(tmp_path / "out")
+    with new_folder(tmp_path / "out", replaces=is_old) as folder:
+        (folder / "new.txt").write_text("new", encoding="utf-8")
+        assert names(tmp_path / "out") == ["old.txt"]
+    assert names(tmp_path / "out") == ["new.txt"]
+    with pytest.raises(ConfigError, match="is there already and not empty; give a new folder"):
+        new_folder(tmp_path / "out", replaces=is_old).__enter__()
+    assert names(tmp_path) == ["out"]
+
+
+def test_what_came_into_the_folder_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    write_old(tmp_path / "out")
+    with pytest.raises(ConfigError, match="is there already and not empty"):  # noqa: SIM117
+        with new_folder(tmp_path / "out", replaces=is_old):
+            (tmp_path / "out" / "old.txt").rename(tmp_path / "out" / "letter.txt")
+    assert names(tmp_path / "out") == ["letter.txt"]
+
+
+def test_the_old_folder_is_put_back_when_the_new_one_cannot_take_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_old(tmp_path / "out")
+    rename = Path.rename
+
+    def broken(path: Path, target: Path) -> Path:
+        if path.name == "new":
+            raise PermissionError(13, "Permission denied")
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", broken)
+        with pytest.raises(OutputError, match=r"cannot write .*out: Permission denied"):
+            new_folder_of_one(tmp_path / "out")
+    assert [names(tmp_path), names(tmp_path / "out")] == [["out"], ["old.txt"]]
+
+
+def new_folder_of_one(target: Path, replaces: Callable[[Path], bool] | None = is_old) -> None:
+    with new_folder(target, replaces=replaces) as folder:
+        (folder / "new.txt").write_text("new", encoding="utf-8")
+
+
+def test_the_old_folder_is_put_back_after_a_process_died_between_two_names(tmp_path: Path) -> None:
+    write_old(tmp_path / ".out.partial" / "old")
+    with pytest.raises(ConfigError, match="is there already and not empty"):
+        new_folder_of_one(tmp_path / "out", replaces=None)
+    assert [names(tmp_path), names(tmp_path / "out")] == [["out"], ["old.txt"]]
+
+
+def test_one_process_writes_a_folder_at_a_time(tmp_path: Path) -> None:
+    message = r"another process is writing .*out; wait for it, or give another folder"
+    with new_folder(tmp_path / "out"), pytest.raises(ConfigError, match=message):
+        new_folder(tmp_path / "out", patience_seconds=0.1).__enter__()
+    assert names(tmp_path / "out") == []

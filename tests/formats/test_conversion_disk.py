@@ -105,7 +105,7 @@ def test_another_users_folder(there: bool, open_folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout == (
         f"cannot write {target}: Permission denied. Nothing was left half-written; free some space or choose another "
-        "folder, then run it again.\n"
+        "output folder, then run it again.\n"
     )
     assert sorted(path.name for path in open_folder.iterdir()) == (["in", "out"] if there else ["in"])
 

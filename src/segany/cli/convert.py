@@ -45,7 +45,8 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> int:
     """Write annotated data in another format. What it cannot hold is counted and printed before anything is written."""
-    from segany.formats import IMAGE_MODES, TARGETS, Options, check_target, convert, plan_conversion
+    from segany.files import check_folder
+    from segany.formats import IMAGE_MODES, TARGETS, Options, convert, plan_conversion
 
     if to not in TARGETS:
         raise ConfigError(f"--to must be one of {', '.join(TARGETS)}, got {to!r}.")
@@ -53,7 +54,7 @@ def command(
         raise ConfigError(f"--images must be one of {', '.join(IMAGE_MODES)}, got {images!r}.")
     with _opened(source, version, split, strict) as records, _progress(quiet=as_json) as step:
         # Not after an hour of reading.
-        check_target(target)
+        check_folder(target)
         options = Options(to, images, shard_images, records.categories)
         plan = plan_conversion(records, options, step("reading"))
         if not as_json:

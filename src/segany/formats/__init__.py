@@ -5,7 +5,7 @@ what another format would lose of them, and `convert` writes it.
 """
 
 from segany.formats import bsds, coco, label_map, sa1b, sav
-from segany.formats._new_folder import IMAGE_MODES, ImageMode, check_target
+from segany.formats._placing import IMAGE_MODES, ImageMode
 from segany.formats.category import FORMAT_NAMES, Category, FormatName
 from segany.formats.conversion import Conversion, Plan, RecordSource, convert, plan_conversion
 from segany.formats.dataset import Dataset
@@ -37,7 +37,6 @@ __all__ = [
     "Summary",
     "Target",
     "bsds",
-    "check_target",
     "coco",
     "convert",
     "detect",

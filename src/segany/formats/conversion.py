@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from segany.errors import ConfigError, RecordError
-from segany.formats._new_folder import ImageFile, check_target, new_folder
+from segany.files import check_folder, new_folder
+from segany.formats._placing import ImageFile
 from segany.formats.category import Category
 from segany.formats.datasheet import DATASHEET, Tally, datasheet
 from segany.formats.losses import TARGETS, Loss, LossCounter
@@ -143,7 +144,7 @@ def convert(
     if strict and plan.losses:
         lost = "; ".join(map(str, plan.losses))
         raise RecordError(f"{plan.options.target} cannot hold all of {source.name}, and --strict was given: {lost}.")
-    check_target(target)
+    check_folder(target)
     done = Conversion(target, losses=plan.losses)
     tally = Tally()
     with new_folder(target) as folder:

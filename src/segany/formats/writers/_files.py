@@ -7,7 +7,7 @@ from typing import Any
 
 from segany.errors import RecordError
 from segany.formats._names import SafeNames
-from segany.formats._new_folder import ImageFile, ImageMode, place_image
+from segany.formats._placing import ImageFile, ImageMode, place_image
 from segany.schema import Record
 from segany.sources import IMAGE_SUFFIXES
 

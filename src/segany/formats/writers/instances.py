@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from segany.formats import coco
-from segany.formats._new_folder import ImageFile
+from segany.formats._placing import ImageFile
 from segany.formats.writers._files import ImageFolder
 from segany.formats.writers.target import Options
 from segany.schema import Record

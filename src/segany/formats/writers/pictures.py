@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from segany.errors import RecordError
-from segany.formats._new_folder import ImageFile
+from segany.formats._placing import ImageFile
 from segany.formats.coco import NO_CATEGORY
 from segany.formats.label_map import MAX_NUMBER, label_map, picture_numbers
 from segany.formats.losses import MAX_VOC_OBJECTS

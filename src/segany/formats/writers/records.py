@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segany.formats import sa1b
 from segany.formats._names import SafeNames
-from segany.formats._new_folder import ImageFile
+from segany.formats._placing import ImageFile
 from segany.formats.writers._files import ImageFolder, image_suffix, json_bytes, renamed, write_beside
 from segany.formats.writers.target import Options, Writer
 from segany.schema import Record

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
-from segany.formats._new_folder import ImageFile, ImageMode
+from segany.formats._placing import ImageFile, ImageMode
 from segany.formats.category import Category
 from segany.formats.losses import Target
 from segany.schema import Record

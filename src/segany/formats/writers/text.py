@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segany.formats._mask_rings import joined_ring, polygons_of
-from segany.formats._new_folder import ImageFile
+from segany.formats._placing import ImageFile
 from segany.formats.coco import NO_CATEGORY
 from segany.formats.writers._files import ImageFolder, write_beside
 from segany.formats.writers.target import Options
