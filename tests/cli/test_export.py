@@ -18,29 +18,24 @@ AGREEMENT = {"mask_iou_click": 0.99, "mask_iou_candidates": 0.98, "mask_iou_box"
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     calls: list[tuple[Any, ...]] = []
 
-    def fake(kind: str) -> Any:
-        def export(model: str, folder: Path, *, precision: str, progress: object, **how: Any) -> Exported:
-            calls.append((kind, model, folder, precision, how))
-            graph = GraphFile(f"{kind}.onnx", 1_500_000, "0" * 64, {}, {})
-            card = ExportCard(kind, model, precision, "1", "2", CONFIGS["mobile_sam"], {kind: graph}, AGREEMENT, {})
-            return Exported(folder, card)
+    def export(kind: str, model: str, folder: Path | None, *, precision: str, progress: object, **how: Any) -> Exported:
+        calls.append((kind, model, folder, precision, how))
+        graph = GraphFile(f"{kind}.onnx", 1_500_000, "0" * 64, {}, {})
+        card = ExportCard(kind, model, precision, "1", "2", CONFIGS["mobile_sam"], {kind: graph}, AGREEMENT, {})
+        return Exported(folder or Path("made"), card)
 
-        return export
-
-    monkeypatch.setattr(segany.deploy, "export_decoder", fake("decoder"))
-    monkeypatch.setattr(segany.deploy, "export_encoder", fake("encoder"))
+    monkeypatch.setattr(segany.deploy, "export_graphs", export)
     return calls
 
 
 @pytest.mark.parametrize("kind", ["decoder", "encoder"])
-def test_the_folder_is_named_for_what_it_holds(
+def test_sizes_and_the_agreement_are_said(
     asked: list[tuple[Any, ...]], kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["export", kind, "--precision", "int8"]) == 0
-    folder = Path(f"mobile_sam-{kind}-int8")
-    assert asked == [(kind, "mobile_sam", folder, "int8", {"data": None, "limit": 200})]
+    assert asked == [(kind, "mobile_sam", None, "int8", {"data": None, "limit": 200})]
     assert capsys.readouterr().out == (
-        f"{folder / kind}.onnx: 1.5 MB\n"
+        f"{Path('made') / kind}.onnx: 1.5 MB\n"
         "agreement: mean mask IoU with float32 0.9900 over 36 clicks in 4 images (0.9800 of all three candidates, "
         "1.0000 for boxes)\n"
     )
@@ -50,3 +45,10 @@ def test_json_is_the_card(asked: list[tuple[Any, ...]], capsys: pytest.CaptureFi
     assert main(["export", "decoder", "--out", "here", "--data", "photos", "--limit", "9", "--json"]) == 0
     assert asked == [("decoder", "mobile_sam", Path("here"), "float32", {"data": Path("photos"), "limit": 9})]
     assert json.loads(capsys.readouterr().out)["agreement"] == AGREEMENT
+
+
+def test_a_kind_is_asked_for_and_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export"]) == 2
+    assert "KIND" in capsys.readouterr().err
+    assert main(["export", "all"]) == 1
+    assert capsys.readouterr().err == "error: kind must be one of decoder, encoder, got 'all'.\n"

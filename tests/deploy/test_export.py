@@ -1,25 +1,34 @@
 """Export on a tiny random model: the graphs answer as torch does, in every precision; folders appear whole."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from segany.deploy import ExportCard, ONNXBackend, export, export_decoder, export_encoder, open_exported, read_card
-from segany.deploy._agreement import agreement_line, measure
+from segany.deploy import (
+    PRECISIONS,
+    ExportCard,
+    ONNXBackend,
+    Precision,
+    _agreement,
+    _onnx,
+    export,
+    export_graphs,
+    open_exported,
+    read_card,
+)
 from segany.errors import (
     CheckpointError,
     ConfigError,
     DeviceError,
     DigestError,
     EmbeddingError,
-    OutputError,
     PromptError,
+    RecordError,
 )
-from segany.model import ModelConfig, PreprocessConfig, Sam, TinyViTConfig, save_sam
+from segany.model import Sam, save_sam
 from segany.predict import Predictor
 from segany.predict.backends.fake import FakeBackend
 from segany.predict.backends.torch import TorchBackend
@@ -27,28 +36,17 @@ from segany.schema import PromptBatch
 
 pytest.importorskip("onnxscript", reason="needs the extra: pip install 'segany[export]'")
 
-TINY = ModelConfig(
-    "tiny",
-    TinyViTConfig(dims=(8, 8, 16, 16), depths=(1, 1, 1, 1), heads=(1, 1, 1, 1), windows=(4, 4, 4, 4)),
-    PreprocessConfig(input_side=128),
-    embed_dim=32,
-    decoder_heads=2,
-    decoder_mlp_dim=32,
-    iou_hidden_dim=32,
-)
 AGREEMENT = {"mask_iou_click": 1.0, "mask_iou_candidates": 1.0, "mask_iou_box": 1.0, "objects": 1, "images": 1}
 
 
-def tiny() -> Sam:
-    torch.manual_seed(0)
-    return Sam(TINY).eval()
-
-
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, make_tiny: Callable[[], Sam]) -> Path:
     path = tmp_path_factory.mktemp("tiny") / "tiny.safetensors"
-    save_sam(tiny(), path)
+    save_sam(make_tiny(), path)
     return path
+
+
+REAL_CHECK = _agreement.check_subjects
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -56,26 +54,27 @@ def _measured_elsewhere() -> Iterator[None]:
     """The masks of random weights say nothing, and the sample photos need the network."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "_measured", lambda *_: AGREEMENT)
+        patch.setattr(_agreement, "check_subjects", lambda *_: None)
         yield
 
 
 @pytest.fixture(scope="module")
 def folders(checkpoint: Path) -> dict[str, Path]:
-    found = {}
-    for precision in ("float32", "float16", "int8"):
+    found: dict[str, Path] = {}
+    for precision in PRECISIONS:
         found[precision] = checkpoint.parent / f"decoder-{precision}"
-        export_decoder(checkpoint, found[precision], precision=precision)
+        export_graphs("decoder", checkpoint, found[precision], precision=precision)
     return found
 
 
 @pytest.fixture(scope="module")
 def encoder(checkpoint: Path) -> Path:
-    return export_encoder(checkpoint, checkpoint.parent / "encoder").folder
+    return export_graphs("encoder", checkpoint, checkpoint.parent / "encoder").folder
 
 
 @pytest.fixture(scope="module")
-def exact() -> TorchBackend:
-    return TorchBackend(tiny(), device="cpu")
+def exact(make_tiny: Callable[[], Sam]) -> TorchBackend:
+    return TorchBackend(make_tiny(), device="cpu")
 
 
 def prompts() -> PromptBatch:
@@ -117,8 +116,8 @@ def test_encoder_and_decoder_make_a_predictor(folders: dict[str, Path], encoder:
 
 
 @pytest.mark.parametrize("precision", ["float16", "int8"])
-def test_a_smaller_encoder_runs(checkpoint: Path, tmp_path: Path, encoder: Path, precision: str) -> None:
-    made = export_encoder(checkpoint, tmp_path / "encoder", precision=precision)
+def test_a_smaller_encoder_runs(checkpoint: Path, tmp_path: Path, encoder: Path, precision: Precision) -> None:
+    made = export_graphs("encoder", checkpoint, tmp_path / "encoder", precision=precision)
     assert made.card.graphs["encoder"].bytes < read_card(encoder).graphs["encoder"].bytes
     image = np.random.default_rng(2).integers(0, 256, (128, 96, 3), dtype=np.uint8)
     exact, own = (
@@ -161,10 +160,17 @@ def test_an_export_is_replaced_and_nothing_else_is(
 ) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear", encoding="utf-8")
-    with pytest.raises(OutputError, match="mine is there and is no export"):
-        export_encoder(checkpoint, tmp_path / "mine")
-    export_encoder(checkpoint, tmp_path / "out")
+    message = "is there already and not empty; give a new folder"
+    with pytest.raises(ConfigError, match=f"mine {message}"):
+        export_graphs("encoder", checkpoint, tmp_path / "mine")
+    export_graphs("encoder", checkpoint, tmp_path / "out")
     before = read_card(tmp_path / "out")
+    # An export, and a file of somebody's.
+    letter = tmp_path / "out" / "letter.txt"
+    letter.write_text("dear", encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"out {message}"):
+        export_graphs("encoder", checkpoint, tmp_path / "out")
+    letter.unlink()
 
     def broken(*_: object) -> None:
         raise KeyboardInterrupt
@@ -172,11 +178,19 @@ def test_an_export_is_replaced_and_nothing_else_is(
     with monkeypatch.context() as patch:
         patch.setattr(export, "_measured", broken)
         with pytest.raises(KeyboardInterrupt):
-            export_encoder(checkpoint, tmp_path / "out", precision="int8")
+            export_graphs("encoder", checkpoint, tmp_path / "out", precision="int8")
     assert read_card(tmp_path / "out") == before
-    export_encoder(checkpoint, tmp_path / "out", precision="int8")
+    export_graphs("encoder", checkpoint, tmp_path / "out", precision="int8")
     assert read_card(tmp_path / "out").precision == "int8"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "out"]
+
+
+def test_the_folder_is_named_for_what_it_holds(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert export_graphs("encoder", checkpoint).folder == Path("tiny-encoder-float32")
+    assert sorted(path.name for path in Path("tiny-encoder-float32").iterdir()) == ["card.json", "encoder.onnx"]
 
 
 def test_what_cannot_be_run_is_told(folders: dict[str, Path], encoder: Path) -> None:
@@ -201,7 +215,48 @@ def test_what_cannot_be_run_is_told(folders: dict[str, Path], encoder: Path) -> 
 
 def test_an_unknown_precision_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="precision must be one of float32, float16, int8, got 'half'"):
-        export_decoder(checkpoint, tmp_path / "out", precision="half")
+        export_graphs("decoder", checkpoint, tmp_path / "out", precision="half")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="kind must be one of decoder, encoder, got 'all'"):
+        export_graphs("all", checkpoint, tmp_path / "out")  # type: ignore[arg-type]
+
+
+def test_a_large_graph_has_its_weights_beside_it_once(
+    checkpoint: Path, tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_onnx, "_LARGEST_FILE", 1000)
+    whole, quantised = (
+        export_graphs("encoder", checkpoint, tmp_path / precision, precision=precision).folder
+        for precision in ("float32", "int8")
+    )
+    sizes = {folder.name: (folder / "encoder.onnx.data").stat().st_size for folder in (whole, quantised)}
+    assert sizes["int8"] < sizes["float32"] <= read_card(encoder).graphs["encoder"].bytes
+    pixels = np.zeros((128, 128, 3), np.uint8)
+    found, wanted = (
+        ONNXBackend(encoder=folder, threads=1).encode([pixels])[0].to_numpy() for folder in (whole, encoder)
+    )
+    np.testing.assert_array_equal(found["embedding"], wanted["embedding"])
+    # And it is replaced as a whole.
+    export_graphs("encoder", checkpoint, whole, precision="float16")
+    assert read_card(whole).precision == "float16"
+
+
+def test_data_that_cannot_be_had_is_told_before_anything_is_exported(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("minutes were spent")
+
+    monkeypatch.setattr(export, "_write", never)
+    monkeypatch.setattr(_agreement, "check_subjects", REAL_CHECK)
+    with pytest.raises(RecordError, match="nowhere"):
+        export_graphs("encoder", checkpoint, tmp_path / "out", data=tmp_path / "nowhere")
+    from PIL import Image
+
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "photos" / "one.png")
+    with pytest.raises((ConfigError, RecordError)):
+        export_graphs("encoder", checkpoint, tmp_path / "out", data=tmp_path / "photos")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"]
 
 
 def test_who_asks_itself_agrees(tmp_path: Path) -> None:
@@ -218,6 +273,7 @@ def test_who_asks_itself_agrees(tmp_path: Path) -> None:
     info = open_image(tmp_path / "one.png").info
     write_record(Record(info, (Annotation(id=1, segmentation=RLE.from_mask(mask)),)), tmp_path / "one.json")
     same = Predictor(backend=FakeBackend())
-    found = measure(same, encoding=same, decoding=same, data=tmp_path, limit=5)
+    found = _agreement.measure(same, encoding=same, decoding=same, data=tmp_path, limit=5)
     assert (found["mask_iou_click"], found["objects"], found["images"]) == (1.0, 1, 1)
-    assert agreement_line(found).startswith("agreement: mean mask IoU with float32 1.0000 over 1 clicks in 1 images")
+    with pytest.raises(RecordError):
+        _agreement.measure(same, encoding=same, decoding=same, data=tmp_path / "nowhere", limit=5)

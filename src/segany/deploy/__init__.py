@@ -4,19 +4,19 @@ Nothing here imports torch before something is exported.
 """
 
 from segany.deploy.card import ExportCard, GraphFile, read_card
-from segany.deploy.export import DECODER, ENCODER, PRECISIONS, Exported, export_decoder, export_encoder
+from segany.deploy.export import KINDS, PRECISIONS, Exported, Kind, Precision, export_graphs
 from segany.deploy.runner import ONNXBackend, open_exported
 
 __all__ = [
-    "DECODER",
-    "ENCODER",
+    "KINDS",
     "PRECISIONS",
     "ExportCard",
     "Exported",
     "GraphFile",
+    "Kind",
     "ONNXBackend",
-    "export_decoder",
-    "export_encoder",
+    "Precision",
+    "export_graphs",
     "open_exported",
     "read_card",
 ]

@@ -3,7 +3,6 @@
 import itertools
 import shutil
 import tempfile
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from segany.predict import ImageEmbedding, Predictor
 from segany.schema import Annotation, Image, Prompt, Record
 from segany.sources import open_image
 
-__all__ = ["agreement_line", "measure"]
+__all__ = ["check_subjects", "measure"]
 
 # Clicks along each side of a sample photo: their masks in float32 are the objects to ask for.
 _CLICKS = 3
@@ -49,6 +48,25 @@ class _OnGivenEmbeddings(PredictorSegmenter):
             encoder_digest=backend.encoder_digest,
             backend_key=backend.key,
         )
+
+
+def check_subjects(data: Path | None, progress: weights.Progress | None) -> None:
+    """Have at hand what `measure` asks about: graphs take minutes, and photos may be out of reach.
+
+    Args:
+        data: As for `measure`.
+        progress: Called while sample photos are fetched.
+
+    Raises:
+        RecordError: There is no data set.
+        ConfigError: It has no object.
+        WeightsError: A sample photo cannot be had.
+    """
+    if data is None:
+        for entry in weights.entries("sample"):
+            weights.sample(entry.name, progress=progress)
+    elif next(EvaluationSet("export", data).items(), None) is None:
+        raise _nothing_to_ask(data)
 
 
 def measure(
@@ -83,29 +101,17 @@ def measure(
             images += bool(rows)
     objects = metrics[_METRICS["mask_iou_click"]].n
     if objects == 0:
-        raise ConfigError(f"{data} has no object to measure the agreement on.")
+        raise _nothing_to_ask(folder)
     figures = {name: round(metrics[words].value(), 6) for name, words in _METRICS.items()}
     return {**figures, "objects": objects, "images": images, "data": "sample photos" if data is None else data.name}
-
-
-def agreement_line(agreement: Mapping[str, Any]) -> str:
-    """One line for people.
-
-    Args:
-        agreement: Of `measure`.
-    """
-    return (
-        f"agreement: mean mask IoU with float32 {agreement['mask_iou_click']:.4f} over {agreement['objects']} clicks "
-        f"in {agreement['images']} images ({agreement['mask_iou_candidates']:.4f} of all three candidates, "
-        f"{agreement['mask_iou_box']:.4f} for boxes)"
-    )
 
 
 def _draw_samples(exact: Predictor, folder: Path) -> None:
     """A data set of the sample photos; its objects are what the model itself finds under a grid of clicks."""
     for entry in weights.entries("sample"):
-        path = folder / weights.sample(entry.name).name
-        shutil.copyfile(weights.sample(entry.name), path)
+        photo = weights.sample(entry.name)
+        path = folder / photo.name
+        shutil.copyfile(photo, path)
         image = open_image(path)
         height, width = image.info.size
         shares = [(place + 0.5) / _CLICKS for place in range(_CLICKS)]
@@ -113,3 +119,7 @@ def _draw_samples(exact: Predictor, folder: Path) -> None:
         found = [each.best() for each in exact.predict_many(exact.embed(image), prompts)]
         annotations = [Annotation(id=place, segmentation=rle) for place, rle in enumerate(found, 1) if rle.area]
         write_record(Record(image.info, tuple(annotations)), path.with_suffix(".json"))
+
+
+def _nothing_to_ask(data: Path) -> ConfigError:
+    return ConfigError(f"{data} has no object to measure the agreement on; give annotated images, or no --data.")

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,16 +95,19 @@ def quantize(path: Path) -> None:
     # By channel only matrices can be; what stands on the left of a product, or has more axes, stays float32.
     matrices = {one.name for one in model.graph.initializer if len(one.dims) == 2}
     chosen = [node.name for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in matrices]
-    with _quiet():
+    # Not into the same file: weights that lie beside it would be written behind the old ones.
+    with tempfile.TemporaryDirectory(prefix="segany-int8-", dir=path.parent) as folder, _quiet():
+        quantised = Path(folder) / path.name
         quantize_dynamic(
             path,
-            path,
+            quantised,
             op_types_to_quantize=["MatMul"],
             nodes_to_quantize=chosen,
             per_channel=True,
             weight_type=QuantType.QInt8,
             use_external_data_format=path.with_name(f"{path.name}.data").is_file(),
         )
+        _save(onnx.load(quantised), path)
 
 
 def describe(path: Path) -> GraphFile:

@@ -37,6 +37,11 @@ class GraphFile:
     outputs: Mapping[str, tuple[str, tuple[int | str, ...]]]
     data: tuple[str, str] | None = None
 
+    @property
+    def files(self) -> Mapping[str, str]:
+        """Name -> sha256 of what lies in the folder."""
+        return {self.file: self.sha256, **dict([self.data] if self.data else [])}
+
 
 @dataclass(frozen=True)
 class ExportCard:
@@ -70,6 +75,16 @@ class ExportCard:
         parts = [[name, one.sha256, one.data] for name, one in sorted(self.graphs.items())]
         return hashlib.sha256(json.dumps([self.precision, parts]).encode()).hexdigest()
 
+    @property
+    def agreement_line(self) -> str:
+        """The agreement for people."""
+        found = self.agreement
+        return (
+            f"agreement: mean mask IoU with float32 {found['mask_iou_click']:.4f} over {found['objects']} clicks in "
+            f"{found['images']} images ({found['mask_iou_candidates']:.4f} of all three candidates, "
+            f"{found['mask_iou_box']:.4f} for boxes)"
+        )
+
     def to_json(self) -> str:
         """As it stands in its file."""
         values = {**asdict(self), "config": self.config.to_dict(), "format": _FORMAT}
@@ -98,7 +113,7 @@ def read_card(folder: str | os.PathLike[str], *, check: bool = True) -> ExportCa
         raise CheckpointError(f"{root} holds no export of this version of segany; make one: segany export.") from error
     if check:
         for one in card.graphs.values():
-            for name, digest in ((one.file, one.sha256), *((one.data,) if one.data else ())):
+            for name, digest in one.files.items():
                 # A card may come from elsewhere: it names files beside it and no others.
                 if name != Path(name).name or not (root / name).is_file() or sha256_of(root / name) != digest:
                     raise DigestError(f"{name} in {root} is not the file that its card names; export again.")
@@ -116,5 +131,6 @@ def _graph(values: Mapping[str, Any]) -> GraphFile:
         side: {name: (str(kind), tuple(shape)) for name, (kind, shape) in values[side].items()}
         for side in ("inputs", "outputs")
     }
-    data = values["data"]
-    return GraphFile(values["file"], values["bytes"], values["sha256"], **ports, data=tuple(data) if data else None)
+    name, digest = values["data"] or (None, None)
+    data = None if name is None else (str(name), str(digest))
+    return GraphFile(str(values["file"]), int(values["bytes"]), str(values["sha256"]), **ports, data=data)

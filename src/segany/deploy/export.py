@@ -1,18 +1,17 @@
 """Export of the mask decoder and of the image encoder: graphs, their agreement with float32, and a card."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from segany import weights
 from segany.deploy._onnx import check_libraries, describe, halve, quantize, write_graph
 from segany.deploy.card import CARD, ExportCard, read_card
-from segany.errors import CheckpointError, ConfigError, OutputError
+from segany.errors import CheckpointError, ConfigError
+from segany.files import check_folder, new_folder, write_text
 from segany.predict import Predictor
 from segany.predict._checkpoints import locate
 from segany.settings import Settings
@@ -21,11 +20,16 @@ if TYPE_CHECKING:
     from segany.model.graphs import Graph
     from segany.model.sam import Sam
 
-__all__ = ["DECODER", "ENCODER", "PRECISIONS", "Exported", "export_decoder", "export_encoder"]
+__all__ = ["KINDS", "PRECISIONS", "Exported", "Kind", "Precision", "export_graphs"]
 
-PRECISIONS = ("float32", "float16", "int8")
-DECODER, ENCODER = "decoder", "encoder"
+Kind = Literal["decoder", "encoder"]
+Precision = Literal["float32", "float16", "int8"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
 _PACKAGES = ("segany", "torch", "onnx", "onnxscript", "onnxruntime")
+# Another process may be writing the same export, which takes it a minute or two.
+_PATIENCE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -41,102 +45,78 @@ class Exported:
     card: ExportCard
 
 
-def export_decoder(
+def export_graphs(
+    kind: Kind,
     model: str | os.PathLike[str] = weights.DEFAULT_MODEL,
-    folder: str | os.PathLike[str] = "decoder",
+    folder: str | os.PathLike[str] | None = None,
     *,
-    precision: str = "float32",
+    precision: Precision = "float32",
     data: str | os.PathLike[str] | None = None,
     limit: int = 200,
     progress: weights.Progress | None = None,
 ) -> Exported:
-    """Export prompt encoder and mask decoder as `prepare`, `decode` and `refine`.
+    """Export a part of a model as ONNX graphs, and measure how far its masks agree with those of float32.
 
     The folder appears whole, or not at all; an export that is there is replaced.
 
     Args:
+        kind: "decoder": prompt encoder and mask decoder as `prepare`, `decode` and `refine`; "encoder": the image
+            encoder as `encoder`.
         model: A name of `segany weights list`, or a checkpoint file.
-        folder: Where to.
-        precision: "float32"; "float16": the work on the image's cells, and what `prepare` gives; "int8": the products
-            with weights.
+        folder: Where to; MODEL-KIND-PRECISION when left out.
+        precision: "float32". "float16": of the decoder the work on the image's cells and what `prepare` gives, of the
+            encoder everything but its input and its output. "int8": the products with weights.
         data: A data set to measure the agreement on; the sample photos when left out.
         limit: At most so many objects of `data`.
-        progress: Called while weights are fetched.
+        progress: Called while weights and sample photos are fetched.
 
     Raises:
-        ConfigError: Unknown precision, or the model's decoder is of another kind.
+        ConfigError: Unknown kind or precision; the folder holds something else; the model's decoder is of another kind;
+            there is no object in `data`.
         MissingExtraError: What writes graphs is not installed.
-        OutputError: The folder cannot be written, or holds something else.
-        WeightsError: As `Predictor`.
+        OutputError: The folder cannot be written.
+        RecordError: There is no data set at `data`.
+        WeightsError, CheckpointError: As `Predictor`.
     """
-    return _export(DECODER, model, Path(folder), precision, data, limit, progress)
-
-
-def export_encoder(
-    model: str | os.PathLike[str] = weights.DEFAULT_MODEL,
-    folder: str | os.PathLike[str] = "encoder",
-    *,
-    precision: str = "float32",
-    data: str | os.PathLike[str] | None = None,
-    limit: int = 200,
-    progress: weights.Progress | None = None,
-) -> Exported:
-    """Export the image encoder as `encoder`. Arguments and errors as `export_decoder`.
-
-    "float16" is all of the encoder, with float32 pixels and embedding; "int8" the products of attention and MLPs.
-    """
-    return _export(ENCODER, model, Path(folder), precision, data, limit, progress)
-
-
-def _export(
-    kind: str,
-    model: str | os.PathLike[str],
-    target: Path,
-    precision: str,
-    data: str | os.PathLike[str] | None,
-    limit: int,
-    progress: weights.Progress | None,
-) -> Exported:
-    if precision not in PRECISIONS:
-        raise ConfigError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}.")
+    _require("kind", kind, KINDS)
+    _require("precision", precision, PRECISIONS)
     check_libraries()
-    _check_target(target)
-    checkpoint = locate(model, progress)
+    target = Path(f"{Path(model).stem}-{kind}-{precision}" if folder is None else folder)
+    check_folder(target, _is_export)
     import torch
 
+    from segany.deploy._agreement import check_subjects
     from segany.model.checkpoint import encoder_digest, model_digest
 
-    sam = checkpoint.load().eval().requires_grad_(False).float()
-    digests = {"model_digest": model_digest(sam), "encoder_digest": encoder_digest(sam)}
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror}; choose another folder.") from error
-    try:
+    asked = None if data is None else Path(data)
+    check_subjects(asked, progress)
+    sam = locate(model, progress).load().eval().requires_grad_(False).float()
+    about: dict[str, Any] = {
+        "kind": kind,
+        "model": sam.config.name,
+        "precision": precision,
+        "model_digest": model_digest(sam),
+        "encoder_digest": encoder_digest(sam),
+        "config": sam.config,
+        "made_with": {name: metadata.version(name) for name in _PACKAGES},
+    }
+    with new_folder(target, replaces=_is_export, patience_seconds=_PATIENCE_SECONDS) as made:
         with torch.no_grad():
-            graphs = _write(kind, sam, made, precision)
-        about: dict[str, Any] = {"kind": kind, "model": sam.config.name, "precision": precision, **digests}
-        about |= {"config": sam.config, "graphs": graphs, "made_with": _versions()}
+            about["graphs"] = _write(kind, sam, made, precision)
         # Written before it is known, for the runner reads what it runs.
-        _write_card(made, ExportCard(**about, agreement={}))
-        card = ExportCard(**about, agreement=_measured(kind, sam, made, None if data is None else Path(data), limit))
-        _write_card(made, card)
-        _put(made, target)
-    except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}; choose another folder.") from error
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+        write_text(made / CARD, ExportCard(**about, agreement={}).to_json())
+        card = ExportCard(**about, agreement=_measured(kind, sam, made, asked, limit))
+        write_text(made / CARD, card.to_json())
     return Exported(target, card)
 
 
-def _write(kind: str, sam: "Sam", folder: Path, precision: str) -> Mapping[str, Any]:
+def _write(kind: Kind, sam: "Sam", folder: Path, precision: Precision) -> Mapping[str, Any]:
     import torch
 
     from segany.deploy._graphs import decoder_graphs, encoder_graph
 
     halved = precision == "float16"
-    graphs = [encoder_graph(sam.fuse())] if kind == ENCODER else None
+    graphs = [encoder_graph(sam.fuse())] if kind == "encoder" else None
     written = {}
     for graph in graphs or decoder_graphs(sam, torch.float16 if halved else torch.float32):
         path = folder / f"{graph.name}.onnx"
@@ -154,7 +134,7 @@ def _computes_in_float32(graph: "Graph") -> bool:
     return graph.name in ("encoder", "refine")
 
 
-def _measured(kind: str, sam: "Sam", folder: Path, data: Path | None, limit: int) -> Mapping[str, Any]:
+def _measured(kind: Kind, sam: "Sam", folder: Path, data: Path | None, limit: int) -> Mapping[str, Any]:
     from segany.deploy._agreement import measure
     from segany.deploy.runner import ONNXBackend
     from segany.predict.backends.torch import TorchBackend
@@ -162,42 +142,22 @@ def _measured(kind: str, sam: "Sam", folder: Path, data: Path | None, limit: int
     exact = Predictor(
         backend=TorchBackend(sam, device="cpu", precision="float32", threads=Settings.from_environment().threads)
     )
-    if kind == DECODER:
+    if kind == "decoder":
         return measure(exact, encoding=exact, decoding=Predictor(backend=ONNXBackend(folder)), data=data, limit=limit)
     own = Predictor(backend=ONNXBackend(encoder=folder))
     return measure(exact, encoding=own, decoding=exact, data=data, limit=limit)
 
 
-def _versions() -> Mapping[str, str]:
-    return {name: metadata.version(name) for name in _PACKAGES}
+def _require(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"{name} must be one of {', '.join(known)}, got {value!r}.")
 
 
-def _write_card(folder: Path, card: ExportCard) -> None:
-    (folder / CARD).write_text(card.to_json(), encoding="utf-8")
-
-
-def _check_target(target: Path) -> None:
-    """Only what is an export is ever replaced."""
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return
+def _is_export(folder: Path) -> bool:
+    """Whether it holds an export and nothing else: only that is ever replaced."""
     try:
-        read_card(target, check=False)
-    except CheckpointError as error:
-        raise OutputError(f"{target} is there and is no export; choose another folder.") from error
-
-
-def _put(made: Path, target: Path) -> None:
-    """Rename into place; what was there goes when the new one stands."""
-    made.chmod(0o755)
-    if not target.exists():
-        made.rename(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent)) / target.name
-    target.rename(old)
-    try:
-        made.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    finally:
-        shutil.rmtree(old.parent, ignore_errors=True)
+        card = read_card(folder, check=False)
+    except CheckpointError:
+        return False
+    own = {name for graph in card.graphs.values() for name in graph.files}
+    return {path.name for path in folder.iterdir()} <= {CARD, *own}
