@@ -1,28 +1,24 @@
 """`segany train` on small data and a small model."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from segany.cli.main import main
 from segany.engine import open_store
 from segany.model.checkpoint import save_sam
-from segany.model.config import ModelConfig, PreprocessConfig, TinyViTConfig
 from segany.model.sam import Sam
 from segany.store import create_store
 
 
 @pytest.fixture
-def words(tmp_path: Path) -> list[str]:
+def words(tmp_path: Path, make_tiny: Callable[[], Sam]) -> list[str]:
     """The command's words but for the data: two steps of a tiny model."""
-    encoder = TinyViTConfig(dims=(8, 16, 24, 32), depths=(1, 1, 1, 1), heads=(1, 2, 3, 4))
-    config = ModelConfig("tiny", encoder, PreprocessConfig(input_side=128), 32, decoder_heads=4, decoder_mlp_dim=64)
-    torch.manual_seed(0)
-    save_sam(Sam(config).eval(), tmp_path / "tiny.safetensors")
+    save_sam(make_tiny(), tmp_path / "tiny.safetensors")
     settings = ("clicks=1", "repeats=0", "views=1", "objects_per_image=1", "val_share=0.5", "val_objects=1")
     given = ["--model", str(tmp_path / "tiny.safetensors"), "--steps", "2", "--out", str(tmp_path / "run")]
     return ["train", *given, *(word for one in settings for word in ("--set", one))]

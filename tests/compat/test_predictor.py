@@ -1,4 +1,5 @@
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -7,24 +8,12 @@ from numpy.typing import NDArray
 
 from segany.compat import ImageNotSetError, Sam, SamPredictor
 from segany.errors import ConfigError, ImageError, PromptError
-from segany.model import ModelConfig, PreprocessConfig, TinyViTConfig
 from segany.model import Sam as Model
-
-TINY = ModelConfig(
-    "tiny",
-    TinyViTConfig(dims=(8, 8, 16, 16), depths=(1, 1, 1, 1), heads=(1, 1, 1, 1), windows=(4, 4, 4, 4)),
-    PreprocessConfig(input_side=128),
-    embed_dim=32,
-    decoder_heads=2,
-    decoder_mlp_dim=32,
-    iou_hidden_dim=32,
-)
 
 
 @pytest.fixture(scope="module")
-def sam() -> Sam:
-    torch.manual_seed(0)
-    return Sam(Model(TINY).eval())
+def sam(make_tiny: Callable[[], Model]) -> Sam:
+    return Sam(make_tiny())
 
 
 @pytest.fixture
@@ -133,9 +122,8 @@ def test_logits_go_back_in(predictor: SamPredictor) -> None:
     assert not np.allclose(scores, again, atol=1e-7)
 
 
-def test_parameters_tuned_between_two_images_count(photo: NDArray[np.uint8]) -> None:
-    torch.manual_seed(1)
-    sam = Sam(Model(TINY).eval())
+def test_parameters_tuned_between_two_images_count(photo: NDArray[np.uint8], make_tiny: Callable[[], Model]) -> None:
+    sam = Sam(make_tiny())
     predictor = SamPredictor(sam)
     predictor.set_image(photo)
     before = predictor.get_image_embedding()

@@ -4,38 +4,27 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from segany import Predictor, Prompt, weights
 from segany.errors import ConfigError, EmbeddingError, MissingExtraError
-from segany.model import ModelConfig, PreprocessConfig, Sam, TinyViTConfig, ViTConfig
+from segany.model import ModelConfig, PreprocessConfig, Sam, ViTConfig
 from segany.predict import EmbeddingCache, load, quantize
 from segany.predict.backends import _openvino_int8 as int8
 from segany.predict.backends._openvino_cache import Graphs, find_or_convert
 from segany.predict.backends.openvino import OpenVINOBackend
 
-TINY = ModelConfig(
-    "tiny",
-    TinyViTConfig(dims=(8, 8, 16, 16), depths=(1, 1, 1, 1), heads=(1, 1, 1, 1), windows=(4, 4, 4, 4)),
-    PreprocessConfig(input_side=128),
-    embed_dim=32,
-    decoder_heads=2,
-    decoder_mlp_dim=32,
-    iou_hidden_dim=32,
-)
 
-
+@dataclass(frozen=True)
 class TinyCheckpoint:
-    identity = "tiny"
-
-    def load(self) -> Sam:
-        torch.manual_seed(0)
-        return Sam(TINY).eval()
+    load: Callable[[], Sam]
+    identity: str = "tiny"
 
 
 def photo(seed: int) -> NDArray[np.uint8]:
@@ -43,20 +32,20 @@ def photo(seed: int) -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="module")
-def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def converted(tmp_path_factory: pytest.TempPathFactory, make_tiny: Callable[[], Sam]) -> Path:
     """The tiny model's graphs."""
     folder = tmp_path_factory.mktemp("converted")
-    find_or_convert(folder, TinyCheckpoint.identity, TinyCheckpoint().load)
+    find_or_convert(folder, TinyCheckpoint.identity, make_tiny)
     return folder
 
 
 @pytest.fixture
-def home(tmp_path: Path, converted: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, converted: Path, make_tiny: Callable[[], Sam], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of its own, in which every model is the tiny one."""
     shutil.copytree(converted, tmp_path / "openvino")
     monkeypatch.setenv("SEGANY_HOME", str(tmp_path))
     for module in (quantize, load):
-        monkeypatch.setattr(module, "locate", lambda *_: TinyCheckpoint())
+        monkeypatch.setattr(module, "locate", lambda *_: TinyCheckpoint(make_tiny))
     return tmp_path
 
 
@@ -99,12 +88,12 @@ def test_a_model_is_quantised_once_measured_and_found_again(
 
 
 def test_no_embedding_of_a_low_precision_is_given_to_a_float32_predictor(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, tmp_path: Path, make_tiny: Callable[[], Sam]
 ) -> None:
     quantize.quantize("tiny", [photo(0)])
     cache = EmbeddingCache(tmp_path / "embeddings", 10**8)
     precisions = ["int8", "float32"]
-    if OpenVINOBackend("tiny", TinyCheckpoint().load, folder=home / "openvino").key.endswith("mixed"):
+    if OpenVINOBackend("tiny", make_tiny, folder=home / "openvino").key.endswith("mixed"):
         precisions[1:1] = ["mixed", "balanced", "bfloat16"]
     predictors = [Predictor("tiny", device="cpu", precision=p, runtime="openvino", cache=cache) for p in precisions]
     assert len({predictor.backend.key for predictor in predictors}) == len(precisions)
@@ -163,10 +152,10 @@ def test_other_encoders_are_refused() -> None:
         int8.quantize_encoder(Graphs(config, "0" * 64, "0" * 64, {}), [])
 
 
-def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named(tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(MissingExtraError, match=re.escape("pip install 'segany[quantize]'")):
-        int8.quantize_encoder(Graphs(TINY, "0" * 64, "0" * 64, {}), [])
+        int8.quantize_encoder(Graphs(tiny_config, "0" * 64, "0" * 64, {}), [])
 
 
 def test_quantising_reports_to_nobody() -> None:

@@ -1,39 +1,26 @@
 """The OpenVINO backend: that it answers as torch does, alone and in company, in every precision."""
 
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from segany import Predictor, Prompt, weights
 from segany.errors import ConfigError, DeviceError, EmbeddingError
-from segany.model import ModelConfig, PreprocessConfig, Sam, TinyViTConfig, ViTConfig
+from segany.model import ModelConfig, Sam, ViTConfig
 from segany.predict.backends import _openvino_runtime as runtime
 from segany.predict.backends.base import Features
 from segany.predict.backends.openvino import OpenVINOBackend
 from segany.predict.backends.torch import TorchBackend
 from segany.schema import PromptBatch
 
-TINY = ModelConfig(
-    "tiny",
-    TinyViTConfig(dims=(8, 8, 16, 16), depths=(1, 1, 1, 1), heads=(1, 1, 1, 1), windows=(4, 4, 4, 4)),
-    PreprocessConfig(input_side=128),
-    embed_dim=32,
-    decoder_heads=2,
-    decoder_mlp_dim=32,
-    iou_hidden_dim=32,
-)
+MakeTiny = Callable[[], Sam]
 has_bfloat16 = pytest.mark.skipif(not runtime.has_bfloat16(), reason="this CPU does not compute in bfloat16")
-
-
-def model() -> Sam:
-    torch.manual_seed(0)
-    return Sam(TINY).eval()
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +29,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def backend(folder: Path) -> OpenVINOBackend:
-    return OpenVINOBackend("tiny", model, "float32", threads=2, folder=folder)
+def backend(folder: Path, make_tiny: MakeTiny) -> OpenVINOBackend:
+    return OpenVINOBackend("tiny", make_tiny, "float32", threads=2, folder=folder)
 
 
 @pytest.fixture(scope="module")
-def by_torch() -> TorchBackend:
-    return TorchBackend(model(), device="cpu", precision="float32")
+def by_torch(make_tiny: MakeTiny) -> TorchBackend:
+    return TorchBackend(make_tiny(), device="cpu", precision="float32")
 
 
 def image(seed: int, height: int = 128, width: int = 96) -> NDArray[np.uint8]:
@@ -148,40 +135,44 @@ def test_features_of_another_model_are_refused(backend: OpenVINOBackend) -> None
         backend.features_from_numpy({})
 
 
-def test_it_is_the_same_model(backend: OpenVINOBackend, by_torch: TorchBackend) -> None:
-    assert backend.config == TINY
+def test_it_is_the_same_model(backend: OpenVINOBackend, by_torch: TorchBackend, tiny_config: ModelConfig) -> None:
+    assert backend.config == tiny_config
     assert backend.model_digest == by_torch.model_digest
     assert backend.encoder_digest == by_torch.encoder_digest
 
 
 def test_a_key_names_runtime_version_and_precision(
-    backend: OpenVINOBackend, folder: Path, monkeypatch: pytest.MonkeyPatch
+    backend: OpenVINOBackend,
+    folder: Path,
+    make_tiny: MakeTiny,
+    tiny_config: ModelConfig,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert re.fullmatch(r"openvino/\d+\.\d+\.\d+/cpu/float32", backend.key)
     monkeypatch.setattr(runtime, "has_bfloat16", lambda: False)
-    assert OpenVINOBackend("tiny", model, folder=folder).key == backend.key
+    assert OpenVINOBackend("tiny", make_tiny, folder=folder).key == backend.key
     monkeypatch.setattr(runtime, "has_bfloat16", lambda: True)
-    assert OpenVINOBackend("tiny", model, folder=folder).key == backend.key.replace("float32", "mixed")
+    assert OpenVINOBackend("tiny", make_tiny, folder=folder).key == backend.key.replace("float32", "mixed")
     encoder = ViTConfig(dim=16, depth=1, heads=1, window=4, global_blocks=(0,), pretrain_side=128)
-    vit = OpenVINOBackend("vit", lambda: Sam(replace(TINY, encoder=encoder)).eval(), folder=folder)
+    vit = OpenVINOBackend("vit", lambda: Sam(replace(tiny_config, encoder=encoder)).eval(), folder=folder)
     assert vit.key == backend.key.replace("float32", "balanced")
 
 
-def test_a_precision_that_is_not_to_be_had(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_precision_that_is_not_to_be_had(folder: Path, make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "has_bfloat16", lambda: False)
     message = "this CPU does not compute in bfloat16, which mixed needs; use --precision float32."
     with pytest.raises(DeviceError, match=re.escape(message)):
-        OpenVINOBackend("tiny", model, "mixed", folder=folder)
+        OpenVINOBackend("tiny", make_tiny, "mixed", folder=folder)
     message = "precision must be auto, float32, mixed, balanced, bfloat16, int8, got 'half'."
     with pytest.raises(DeviceError, match=re.escape(message)):
-        OpenVINOBackend("tiny", model, "half", folder=folder)
+        OpenVINOBackend("tiny", make_tiny, "half", folder=folder)
     message = "a quantised encoder belongs to precision int8 and to no other, got int8."
     with pytest.raises(DeviceError, match=re.escape(message)):
-        OpenVINOBackend("tiny", model, "int8", folder=folder)
+        OpenVINOBackend("tiny", make_tiny, "int8", folder=folder)
 
 
-def test_a_decoder_of_another_depth_is_refused(tmp_path: Path) -> None:
-    deep = ModelConfig("deep", TINY.encoder, TINY.preprocess, 32, decoder_depth=3, decoder_heads=2, decoder_mlp_dim=32)
+def test_a_decoder_of_another_depth_is_refused(tmp_path: Path, tiny_config: ModelConfig) -> None:
+    deep = replace(tiny_config, name="deep", decoder_depth=3)
     message = "only mask decoders of two layers can be cut into graphs; deep has 3. Use the torch runtime."
     with pytest.raises(ConfigError, match=re.escape(message)):
         OpenVINOBackend("deep", lambda: Sam(deep), "float32", folder=tmp_path)
@@ -189,19 +180,19 @@ def test_a_decoder_of_another_depth_is_refused(tmp_path: Path) -> None:
 
 
 @has_bfloat16
-def test_what_an_encoder_carries_on_is_not_rounded(folder: Path, by_torch: TorchBackend) -> None:
+def test_what_an_encoder_carries_on_is_not_rounded(folder: Path, make_tiny: MakeTiny, by_torch: TorchBackend) -> None:
     wanted = by_torch.encode([image(0)])[0].to_numpy()["embedding"]
     error = {}
     for precision in ("balanced", "bfloat16"):
-        (features,) = OpenVINOBackend("tiny", model, precision, threads=1, folder=folder).encode([image(0)])
+        (features,) = OpenVINOBackend("tiny", make_tiny, precision, threads=1, folder=folder).encode([image(0)])
         error[precision] = np.abs(features.to_numpy()["embedding"] - wanted).mean()
     assert 0 < error["balanced"] < 0.6 * error["bfloat16"]
 
 
 @has_bfloat16
 @pytest.mark.parametrize("precision", ["mixed", "balanced", "bfloat16"])
-def test_bfloat16_features_survive_numpy_too(folder: Path, precision: str) -> None:
-    backend = OpenVINOBackend("tiny", model, precision, threads=1, folder=folder)
+def test_bfloat16_features_survive_numpy_too(folder: Path, make_tiny: MakeTiny, precision: str) -> None:
+    backend = OpenVINOBackend("tiny", make_tiny, precision, threads=1, folder=folder)
     (features,) = backend.encode([image(0)])
     again = backend.features_from_numpy(features.to_numpy())
     one, other = backend.score(features, ragged(4)), backend.score(again, ragged(4))

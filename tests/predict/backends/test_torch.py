@@ -1,6 +1,7 @@
 """The torch backend on a tiny random model: shapes, grouping, devices, precisions; and that it is one with `Sam`."""
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -8,31 +9,18 @@ import torch
 from numpy.typing import NDArray
 
 from segany.errors import DeviceError, EmbeddingError
-from segany.model import ModelConfig, PreprocessConfig, Sam, TinyViTConfig
+from segany.model import Sam
 from segany.model.preprocess import normalize_image
 from segany.predict.backends.base import Features
 from segany.predict.backends.torch import TorchBackend, choose_device
 from segany.schema import PromptBatch
 
-TINY = ModelConfig(
-    "tiny",
-    TinyViTConfig(dims=(8, 8, 16, 16), depths=(1, 1, 1, 1), heads=(1, 1, 1, 1), windows=(4, 4, 4, 4)),
-    PreprocessConfig(input_side=128),
-    embed_dim=32,
-    decoder_heads=2,
-    decoder_mlp_dim=32,
-    iou_hidden_dim=32,
-)
-
-
-def model() -> Sam:
-    torch.manual_seed(0)
-    return Sam(TINY).eval()
+MakeTiny = Callable[[], Sam]
 
 
 @pytest.fixture(scope="module")
-def backend() -> TorchBackend:
-    return TorchBackend(model(), device="cpu")
+def backend(make_tiny: MakeTiny) -> TorchBackend:
+    return TorchBackend(make_tiny(), device="cpu")
 
 
 def image(seed: int, height: int = 128, width: int = 96) -> NDArray[np.uint8]:
@@ -61,11 +49,11 @@ def every(count: int) -> NDArray[np.int64]:
     return np.array([(prompt, mask) for prompt in range(count) for mask in range(4)])
 
 
-def test_features_are_those_of_the_model(backend: TorchBackend) -> None:
+def test_features_are_those_of_the_model(backend: TorchBackend, make_tiny: MakeTiny) -> None:
     images = [image(0), image(1, 50, 128)]
-    sam = model()
+    sam = make_tiny()
     with torch.inference_mode():
-        stack = torch.from_numpy(np.stack([normalize_image(one, TINY.preprocess) for one in images]))
+        stack = torch.from_numpy(np.stack([normalize_image(one, sam.config.preprocess) for one in images]))
         wanted = sam.image_encoder(stack).numpy()
     for one, expected in zip(backend.encode(images), wanted, strict=True):
         array = one.to_numpy()["embedding"]
@@ -79,8 +67,10 @@ def test_a_groups_features_do_not_hold_on_to_the_group(backend: TorchBackend) ->
     assert embedding.untyped_storage().nbytes() == embedding.numel() * 4
 
 
-def test_scores_and_masks_are_those_of_the_model(backend: TorchBackend, features: Features) -> None:
-    sam = model()
+def test_scores_and_masks_are_those_of_the_model(
+    backend: TorchBackend, features: Features, make_tiny: MakeTiny
+) -> None:
+    sam = make_tiny()
     batch = ragged(5)
     scored = backend.score(features, batch)
     logits = backend.low_res(scored, every(5)).reshape(5, 4, 32, 32)
@@ -126,8 +116,8 @@ def test_the_same_question_has_the_same_answer_bit_for_bit(backend: TorchBackend
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_features_survive_numpy_bit_for_bit(precision: str) -> None:
-    backend = TorchBackend(model(), device="cpu", precision=precision)
+def test_features_survive_numpy_bit_for_bit(make_tiny: MakeTiny, precision: str) -> None:
+    backend = TorchBackend(make_tiny(), device="cpu", precision=precision)
     (features,) = backend.encode([image(0)])
     arrays = features.to_numpy()
     again = backend.features_from_numpy(arrays)
@@ -143,23 +133,23 @@ def test_features_of_another_model_are_refused(backend: TorchBackend) -> None:
         backend.features_from_numpy({})
 
 
-def test_a_key_names_runtime_device_and_precision() -> None:
-    keys = [TorchBackend(model(), device="cpu", precision=one).key for one in ("auto", "float32", "bfloat16")]
+def test_a_key_names_runtime_device_and_precision(make_tiny: MakeTiny) -> None:
+    keys = [TorchBackend(make_tiny(), device="cpu", precision=one).key for one in ("auto", "float32", "bfloat16")]
     assert keys[0] == keys[1] == f"torch/{torch.__version__}/cpu/float32"
     assert keys[2] == f"torch/{torch.__version__}/cpu/bfloat16"
 
 
-def test_the_digest_is_of_the_parameters_not_of_the_precision() -> None:
-    full, half = (TorchBackend(model(), device="cpu", precision=one) for one in ("float32", "bfloat16"))
+def test_the_digest_is_of_the_parameters_not_of_the_precision(make_tiny: MakeTiny) -> None:
+    full, half = (TorchBackend(make_tiny(), device="cpu", precision=one) for one in ("float32", "bfloat16"))
     assert full.model_digest == half.model_digest
-    changed = model()
+    changed = make_tiny()
     with torch.no_grad():
         changed.mask_decoder.iou_token.weight[0, 0] += 1
     assert TorchBackend(changed, device="cpu").model_digest != full.model_digest
 
 
-def test_the_model_is_frozen() -> None:
-    sam = model().train()
+def test_the_model_is_frozen(make_tiny: MakeTiny) -> None:
+    sam = make_tiny().train()
     TorchBackend(sam, device="cpu")
     assert not sam.training
     assert not any(parameter.requires_grad for parameter in sam.parameters())
@@ -184,6 +174,6 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
         choose_device("cuda:2")
 
 
-def test_an_unknown_precision_is_refused() -> None:
+def test_an_unknown_precision_is_refused(make_tiny: MakeTiny) -> None:
     with pytest.raises(DeviceError, match=re.escape("precision must be auto, float32, mixed, bfloat16, got 'half'.")):
-        TorchBackend(model(), device="cpu", precision="half")
+        TorchBackend(make_tiny(), device="cpu", precision="half")
