@@ -14,6 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -139,9 +140,10 @@ def _rate(dtype: Any) -> float:
 
     one = torch.randn(1024, 1024).to(dtype)
     cells, kernel = one.view(1, 1024, 32, 32), one.view(1024, 1024, 1, 1)
+    products: list[Callable[[], Any]] = [lambda: one @ one, lambda: torch.nn.functional.conv2d(cells, kernel)]
     seconds = []
     for _ in range(10):
-        for work in (lambda: one @ one, lambda: torch.nn.functional.conv2d(cells, kernel)):
+        for work in products:
             begun = time.perf_counter()
             work()
             seconds.append(time.perf_counter() - begun)

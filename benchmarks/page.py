@@ -19,7 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from playwright.sync_api import Browser, Page, Request, sync_playwright
@@ -49,7 +49,7 @@ def main() -> None:
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             assert server.stdout is not None
-            url = next(found[0] for line in server.stdout if (found := re.search(r"http://\S+", line)))
+            url = next(match[0] for line in server.stdout if (match := re.search(r"http://\S+", line)))
             with sync_playwright() as playwright:
                 path = shutil.which("chromium") or shutil.which("google-chrome")
                 browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
@@ -94,7 +94,7 @@ class Traffic:
 
     def of(self, pattern: str = "", since: int = 0) -> list[int]:
         chosen = [request for request in self._finished[since:] if re.search(pattern, request.url)]
-        return [sum(max(0, int(value)) for value in dict(request.sizes()).values()) for request in chosen]
+        return [sum(max(0, value) for value in cast(dict[str, int], request.sizes()).values()) for request in chosen]
 
     def __len__(self) -> int:
         return len(self._finished)

@@ -111,6 +111,7 @@ def peak_bytes() -> int:
     except ImportError:
         import psutil
 
-        return int(psutil.Process().memory_info().peak_wset)
+        # Of Windows alone, and so not in its types elsewhere.
+        return int(psutil.Process().memory_info()._asdict()["peak_wset"])
     # macOS counts in bytes.
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

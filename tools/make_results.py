@@ -255,7 +255,7 @@ def reference_section(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _furthest(rows: Sequence[Mapping[str, Any]], precision: str) -> float:
-    return max(abs(row["difference"]) for row in rows if row["precision"] == precision)
+    return float(max(abs(row["difference"]) for row in rows if row["precision"] == precision))
 
 
 def data_table(documents: Mapping[str, Mapping[str, Any]]) -> str:
