@@ -63,11 +63,13 @@ package: $(VENV)/.dev
 	@cd build/check/elsewhere && ../venv/bin/segany demo | tee demo.log && test -s "$$(tail -n 1 demo.log)"
 	@echo "wheel and sdist built; the demo runs from the wheel"
 
-## audit: known vulnerabilities in the pinned versions; left out, with a word, where the public database is out of reach
-audit: $(VENV)/.dev
-	@if $(BIN)/python -c 'import urllib.request as r; r.urlopen("https://pypi.org/pypi/pip/24.0/json", timeout=5)' 2>/dev/null; then \
-	  $(PIP) pip-audit && $(BIN)/pip-audit --skip-editable; \
-	else echo "the database of vulnerabilities cannot be reached: versions are not audited"; fi
+## audit: known vulnerabilities in the pinned versions; left out, with the reason, where pypi.org is out of reach
+audit:
+	@if ! $(PYTHON) -c 'import urllib.request as r; r.urlopen("https://pypi.org/pypi/pip/24.0/json", timeout=5)' 2>/dev/null; then \
+	  echo "versions are not audited: pypi.org, which knows their vulnerabilities, cannot be reached"; \
+	elif ! { $(PYTHON) -m venv build/audit && build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit; }; then \
+	  echo "versions are not audited: pip-audit cannot be installed"; \
+	else build/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip; fi
 
 ## bench: timings against the reference; REFERENCE=folder of its checkout, SHIM=folder of stand-ins that it needs
 bench: $(VENV)/.dev
