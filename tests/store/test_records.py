@@ -1,6 +1,7 @@
 """Records are edited one at a time, and nobody's edit is lost."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -196,6 +197,29 @@ def test_lists(store: Store, samples: Any) -> None:
     assert store.records.ids(has_masks=True, has_pixels=False) == ids
     assert [each.id for each in store.records.iterate(ids[:2])] == ids[:2]
     assert [each.id for each in store.records.iterate()] == ids
+
+
+def test_records_with_names_the_last_changed_first(store: Store, samples: Any, tmp_path: Path) -> None:
+    for seed in range(4):
+        samples.photo(tmp_path / "in" / f"{seed}.png", seed)
+    store.add(tmp_path / "in", actor="ann")
+    without = store.add_records(samples.incoming(1), actor="ann").record_ids
+    one, two, three, _ = [number for number in store.records.ids() if number not in without]
+
+    def put(number: int, *categories: str | None) -> tuple[int, int]:
+        put = [replace(samples.annotation(place), category=name) for place, name in enumerate(categories)]
+        saved = store.records.save(number, expected=store.records.get(number).revision, actor="ann", put=put)
+        return number, saved.revision
+
+    put(one, None)
+    put(without[0], "cup")
+    later, first = put(three, "cup", None), put(two, "plate")
+    assert store.records.named(limit=9) == [first, later]
+    later = put(three, "mug")
+    assert store.records.named(limit=9) == [later, first]
+    assert store.records.named(limit=1) == [later]
+    put(three, None)
+    assert store.records.named(limit=9) == [first]
 
 
 def test_sql_is_only_text(store: Store, stored: StoredRecord, samples: Any) -> None:

@@ -116,6 +116,25 @@ class Records:
         with self._database.read() as connection:
             return [int(row.id) for row in connection.execute(asked)]
 
+    def named(self, *, limit: int) -> list[tuple[int, int]]:
+        """Records with a stored image and an annotation that has a class: number and revision, the last changed first.
+
+        Args:
+            limit: Most records.
+        """
+        named = select(AnnotationRow.id).where(
+            AnnotationRow.image_id == ImageRow.id, is_there(AnnotationRow, None), AnnotationRow.category.is_not(None)
+        )
+        asked = (
+            select(ImageRow.id, ImageRow.revision)
+            .join(PixelsRow, PixelsRow.image_id == ImageRow.id)
+            .where(is_there(ImageRow, None), named.exists())
+            .order_by(ImageRow.revision.desc(), ImageRow.id.desc())
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [(int(row.id), int(row.revision)) for row in connection.execute(asked)]
+
     def iterate(
         self, record_ids: Sequence[int] | None = None, *, revision: int | None = None
     ) -> Iterator[StoredRecord]:
