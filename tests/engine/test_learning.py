@@ -87,6 +87,39 @@ def test_names_of_painted_discs(painted: Made) -> None:
         assert [row[0].name for row in learned.suggest(features)] == made.names[number]
 
 
+def test_what_a_person_named_counts_before_anyone_reviewed_it(painted: Made) -> None:
+    made = painted(1)
+    (number,) = made.truths
+    masks = made.truths[number]
+    assert learn_names(made.store, made.predictor, actor="anna") is None
+    put = [
+        Annotation("drawn", masks[0], category="drawn", source="manual"),
+        Annotation("found and named", masks[1], category="found and named", annotator="anna"),
+        Annotation("guessed", masks[2], category="guessed"),
+        Annotation("accepted", masks[2], category="accepted", review_state="accepted"),
+        Annotation("rejected", masks[3], category="rejected", source="manual", review_state="rejected"),
+        Annotation("flagged", masks[3], category="flagged", source="manual", review_state="flagged"),
+        Annotation("crowd", masks[3], category="crowd", source="manual", iscrowd=True),
+        Annotation("unnamed", masks[3], source="manual"),
+    ]
+    made.store.records.save(number, expected=made.store.records.get(number).revision, actor="anna", put=put)
+    learned = learn_names(made.store, made.predictor, actor="anna")
+    assert learned is not None
+    assert learned.names == ("accepted", "drawn", "found and named")
+
+
+def test_a_confidence_is_no_larger_than_a_few_examples_allow() -> None:
+    """Of noise without any classes a name is right by chance, and its confidence says so."""
+    rng = np.random.default_rng(0)
+    for examples in (1, 5):
+        told = []
+        for _ in range(20):
+            x = rng.normal(size=(4 * examples, 256))
+            learned = ClassNames.learn(x, [f"class {k % 4}" for k in range(len(x))])
+            told += learned.probabilities(rng.normal(size=(10, 256))).max(axis=1).tolist()
+        assert 0.25 < np.mean(told) < 0.45
+
+
 def test_features_are_of_the_mask(painted: Made) -> None:
     made = painted(1)
     (number,) = made.truths

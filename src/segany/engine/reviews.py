@@ -9,10 +9,13 @@ from segany.engine.confidence import Confidence, mask_evidence
 from segany.engine.features import mask_features
 from segany.engine.models import CLASSES, CONFIDENCE, keep
 from segany.predict import Predictor
-from segany.schema import Annotation
+from segany.schema import Annotation, Record
 from segany.store import Store, StoredRecord
 
-__all__ = ["learn_confidence", "learn_names"]
+__all__ = ["NAMED_IMAGES", "learn_confidence", "learn_names", "named_masks"]
+
+NAMED_IMAGES = 500
+"""Names are learned from as many images, those that were changed last."""
 
 # The last ones; older ones were of other models, mostly.
 _IMAGES = 500
@@ -55,7 +58,7 @@ def learn_confidence(store: Store, predictor: Predictor, *, actor: str, precisio
 
 
 def learn_names(store: Store, predictor: Predictor, *, actor: str, head: Head = "auto") -> ClassNames | None:
-    """Learn what things are called from accepted masks that have a class, and keep it with the store.
+    """Learn what things are called from masks that people gave a class, and keep it with the store.
 
     Args:
         store: Whose masks.
@@ -64,12 +67,11 @@ def learn_names(store: Store, predictor: Predictor, *, actor: str, head: Head = 
         head: As in `ClassNames.learn`.
 
     Returns:
-        None while no accepted mask has a class.
+        None while no mask counts; see `named_masks`.
     """
     features, names = [], list[str]()
-    for stored in store.records.iterate(store.records.ids(has_pixels=True, with_state="accepted")[-_IMAGES:]):
-        named = [one for one in stored.record.objects if one.review_state == "accepted" and one.category is not None]
-        if named:
+    for stored in store.records.iterate(sorted(number for number, _ in store.records.named(limit=NAMED_IMAGES))):
+        if named := named_masks(stored.record):
             embedding = predictor.embed(store.image(stored.id))
             features.append(mask_features(embedding, [one.segmentation for one in named]))
             names += [str(one.category) for one in named]
@@ -79,6 +81,27 @@ def learn_names(store: Store, predictor: Predictor, *, actor: str, head: Head = 
     learned = ClassNames.learn(np.concatenate(features), names, head=head, encoder_digest=digest)
     keep(store, learned, CLASSES, actor=actor)
     return learned
+
+
+def named_masks(record: Record) -> list[Annotation]:
+    """The masks that teach names.
+
+    Accepted ones, and those that wait for a review if a person made, changed or named them: who names a cup expects the
+    next cup to be known. Rejected and flagged ones are in doubt, and a machine's guess that nobody saw teaches nothing.
+
+    Args:
+        record: Whose masks.
+    """
+    return [
+        one
+        for one in record.objects
+        if one.category is not None
+        and one.area > 0
+        and (
+            one.review_state == "accepted"
+            or (one.review_state == "unreviewed" and (one.source != "automatic" or one.annotator is not None))
+        )
+    ]
 
 
 def _decided(store: Store) -> Iterator[tuple[StoredRecord, Sequence[Annotation]]]:
