@@ -63,6 +63,7 @@ def test_from_photo_to_export(client: Client, photo: Path, tmp_path: Path) -> No
     best = client.predict(uploaded.id, points=[(40, 30)]).candidates[0]
     again = client.predict(uploaded.id, mask=best.mask.rle()).candidates[0]
     assert again.mask.size == (60, 80)
+    assert client.suggest_names(uploaded.id, best.mask) == client.suggest_names(uploaded.id, best.mask.rle()) == []
     many = client.predict_many(uploaded.id, [PromptWords(box=(1, 1, 20, 20)), PromptWords(points=[(5, 5)])])
     assert [len(each.candidates) for each in many.predictions] == [1, 3]
     record = client.record(uploaded.id)

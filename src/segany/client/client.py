@@ -26,6 +26,9 @@ from segany.wire import (
     GridWords,
     HealthReply,
     Mask,
+    NameReply,
+    NamesReply,
+    NamesRequest,
     PredictionReply,
     PredictReply,
     PredictRequest,
@@ -240,6 +243,22 @@ class Client(CollectionCalls):
         """
         asked = PredictRequest(prompts=list(prompts), multimask=multimask, refine=refine, alternatives=alternatives)
         return self._connection.ask(PredictReply, "POST", f"/records/{record_id}/predict", asked)
+
+    def suggest_names(self, record_id: int, mask: Mask | RLE) -> list[NameReply]:
+        """What an object could be called, the likeliest first: learned from what people named.
+
+        Args:
+            record_id: Of which record's image.
+            mask: The object, of the image's size.
+
+        Returns:
+            At most three; none while fewer than two names were learned.
+
+        Raises:
+            MaskError: The mask does not have the image's size.
+        """
+        asked = NamesRequest(mask=Mask.of(mask) if isinstance(mask, RLE) else mask)
+        return self._connection.ask(NamesReply, "POST", f"/records/{record_id}/names", asked).names
 
     def everything(self, record_id: int, grid: GridWords | None = None) -> Everything:
         """Begin to find every mask.

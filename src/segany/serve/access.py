@@ -36,6 +36,7 @@ _API: dict[str, dict[str, Rule]] = {
     "/decoder": {"GET": "annotator", "POST": "annotator"},
     "/decoder/graphs/{sha256}": {"GET": "annotator"},
     "/records/{record_id}/predict": {"POST": "annotator"},
+    "/records/{record_id}/names": {"POST": "annotator"},
     "/records/{record_id}/everything": {"POST": "annotator"},
     "/records/{record_id}/everything/{run}": {"GET": "annotator", "DELETE": "annotator"},
     "/records/{record_id}/everything/{run}/events": {"GET": "annotator"},

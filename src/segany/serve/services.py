@@ -22,6 +22,7 @@ from segany.serve._everything import Runs
 from segany.serve._exports import EXPORT, Exports, ServerStopsError
 from segany.serve._images import Images, Recent
 from segany.serve._metrics import Metrics
+from segany.serve._naming import Names
 from segany.serve._pictures import Picture
 from segany.serve._pools import WorkPool
 from segany.serve._teaching import Teacher
@@ -53,6 +54,7 @@ class ModelServices:
         runs: Everything.
         browser: Graphs for pages that decode by themselves.
         teacher: Learns from what people keep.
+        names: Learns from what people name.
     """
 
     predictor: Predictor
@@ -61,6 +63,7 @@ class ModelServices:
     runs: Runs
     browser: BrowserDecoder
     teacher: Teacher
+    names: Names
 
 
 class Services:
@@ -105,9 +108,10 @@ class Services:
         self.generating = WorkPool("everything", 1, settings.max_waiting_images)
         self.planning = WorkPool("plans of exports", 1, settings.max_waiting_images)
         self._hashing = WorkPool("sign-ins", 1, 16)
+        self._naming = WorkPool("names", 1, 1)
         self.pools = (
             *(self.reading, self.predicting, self.encoding, self.warming),
-            *(self.generating, self.planning, self._hashing),
+            *(self.generating, self.planning, self._hashing, self._naming),
         )
         self.accounts = Accounts(store, settings, self.reading, self._hashing)
         folder = Settings.from_environment().home / "exports" / store.id
@@ -117,7 +121,7 @@ class Services:
         self._given = predictor
         self._model: ModelServices | None = None
         self._loading: asyncio.Task[None] | None = None
-        self._teaching: asyncio.Task[None] | None = None
+        self._learning: list[asyncio.Task[None]] = []
         self._failed: str | None = None
         self._runner = threading.Thread(target=self._run_jobs, name="segany-jobs", daemon=True)
         self._chooser: tuple[float, MaskChooser | None] = (-_CHOOSER_SECONDS, None)
@@ -132,10 +136,11 @@ class Services:
         self.stopping.set()
         if self._loading is not None:
             await self._loading
-        if self._teaching is not None:
-            self._teaching.cancel()
-            await asyncio.gather(self._teaching, return_exceptions=True)
+        for task in self._learning:
+            task.cancel()
+        await asyncio.gather(*self._learning, return_exceptions=True)
         if self._model is not None:
+            await self._model.names.close()
             await self._model.runs.close()
             await self._model.browser.close()
             await self._model.embedder.close()
@@ -149,7 +154,7 @@ class Services:
         return self._model is not None
 
     def saw(self, record: StoredRecord, put: Sequence[int | str], removed: Sequence[int | str]) -> None:
-        """An edit was saved, which may teach something.
+        """A record was changed, which may teach something.
 
         Args:
             record: As it is now.
@@ -160,6 +165,7 @@ class Services:
             names = set(put)
             new = [each for each in record.record.annotations if each.id in names]
             self._model.teacher.saw(record.id, new, removed)
+            self._model.names.saw(record)
 
     def model(self) -> ModelServices:
         """What needs the model.
@@ -203,10 +209,11 @@ class Services:
             _log.error("the model cannot be loaded: %s", error)
             self._failed = f"the model cannot be loaded: {error}"
             return
+        cache = None if self._given is not None else EmbeddingCache.default()
         embedder = Embedder(
             self.store,
             predictor,
-            None if self._given is not None else EmbeddingCache.default(),
+            cache,
             encoding=self.encoding,
             warming=self.warming,
             hot_images=self.settings.hot_images,
@@ -225,8 +232,17 @@ class Services:
             reading=self.reading,
             after_seconds=self.settings.learn_after_seconds,
         )
-        self._model = ModelServices(predictor, embedder, answers, runs, browser, teacher)
-        self._teaching = asyncio.create_task(teacher.run())
+        names = Names(
+            self.store,
+            predictor,
+            embedder,
+            cache,
+            working=self._naming,
+            reading=self.reading,
+            after_seconds=self.settings.learn_names_after_seconds,
+        )
+        self._model = ModelServices(predictor, embedder, answers, runs, browser, teacher, names)
+        self._learning = [asyncio.create_task(each.run()) for each in (teacher, names)]
 
     def _predictor(self) -> Predictor:
         settings = self.settings

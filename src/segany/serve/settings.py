@@ -42,6 +42,7 @@ class ServeSettings:
             in a sixteenth of this machine's memory, from 8 to 64.
         logits_bytes: Memory for earlier answers that may be refined.
         learn_after_seconds: When a mask was left alone for so long, what was meant by its first click is learned.
+        learn_names_after_seconds: When nothing was named for so long, names are learned anew.
         session_hours: How long a sign-in lasts.
         shutdown_seconds: How long requests may go on after the server was told to stop.
     """
@@ -66,6 +67,7 @@ class ServeSettings:
     hot_images: int = field(default_factory=lambda: _images_in_memory())
     logits_bytes: int = 200_000_000
     learn_after_seconds: float = 15.0
+    learn_names_after_seconds: float = 3.0
     session_hours: float = 12.0
     shutdown_seconds: int = 10
 
@@ -75,7 +77,8 @@ class ServeSettings:
             raise ConfigError(f"a port is from 0 to 65535, got {self.port}.")
         for name in (
             *("max_body_bytes", "requests_per_second", "request_burst", "max_waiting", "max_waiting_images"),
-            *("hot_images", "logits_bytes", "learn_after_seconds", "session_hours", "shutdown_seconds"),
+            *("hot_images", "logits_bytes", "learn_after_seconds", "learn_names_after_seconds"),
+            *("session_hours", "shutdown_seconds"),
         ):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}.")

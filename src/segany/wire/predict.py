@@ -17,6 +17,9 @@ __all__ = [
     "FrameReply",
     "GraphReply",
     "GridWords",
+    "NameReply",
+    "NamesReply",
+    "NamesRequest",
     "PredictReply",
     "PredictRequest",
     "PredictionReply",
@@ -184,6 +187,40 @@ class PredictReply(Reply):
     predictions: list[PredictionReply]
     model_digest: str
     milliseconds: dict[str, float]
+
+
+class NamesRequest(Request):
+    """What could this object be called?
+
+    Attributes:
+        mask: The object, of the image's size.
+    """
+
+    model_config = ConfigDict(json_schema_extra=example({"mask": {"size": [4, 4], "counts": "52203"}}))
+
+    mask: Mask
+
+
+class NameReply(Reply):
+    """A name.
+
+    Attributes:
+        name: The class.
+        confidence: 0 to 1, among the names that were learned.
+    """
+
+    name: str
+    confidence: float
+
+
+class NamesReply(Reply):
+    """Names, learned from what people named.
+
+    Attributes:
+        names: At most three, the likeliest first; none while fewer than two names were learned.
+    """
+
+    names: list[NameReply]
 
 
 class GridWords(Request):

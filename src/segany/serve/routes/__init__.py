@@ -11,6 +11,7 @@ from segany.serve.routes import (
     health,
     images,
     jobs,
+    names,
     prompts,
     records,
 )
@@ -24,6 +25,7 @@ ROUTERS = (
     embeddings.router,
     decoder.router,
     prompts.router,
+    names.router,
     everything.router,
     collection.router,
     engine.router,

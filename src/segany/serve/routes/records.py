@@ -135,10 +135,17 @@ async def review(here: Here, who: Who, record_id: Record, asked: ReviewRequest) 
 
 async def _written(here: Services, record_id: int, write: Callable[[], StoredRecord]) -> Response:
     """What was written, or the conflict with the record as it is now."""
+
+    def told() -> tuple[StoredRecord, Response]:
+        written = write()
+        return written, json_reply(record_reply(written))
+
     try:
-        return await here.reading.run(lambda: json_reply(record_reply(write())))
+        written, reply = await here.reading.run(told)
     except ConflictError as error:
         return await _conflict(here, record_id, error)
+    here.saw(written, [], [])
+    return reply
 
 
 async def _conflict(here: Services, record_id: int, error: ConflictError) -> Response:
