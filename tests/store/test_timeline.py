@@ -29,11 +29,11 @@ def test_each_mask_is_in_its_span(store: Store, samples: Any) -> None:
         # At the same second: nothing but the time may be compared.
         made(5, 2.9, source="automatic", seconds_spent=None),
         made(6, 2.9, source="automatic", seconds_spent=6.0),
-        replace(samples.annotation(4), created_at=None),
+        replace(samples.annotation(4), created_at=None, seconds_spent=10.0),
     )
     store.add_records([Incoming(Record(samples.record(1).image, annotations))], actor="ann")
     found = store.timeline()
-    assert (found.seconds, found.undated, found.seconds_per_mask) == (60, 1, 6.0)
+    assert (found.seconds, found.undated, found.seconds_per_mask) == (60, 1, 7.0)
     assert [dict(each.sources) for each in found.spans] == [{"manual": 2}, {}, {}, {"automatic": 3}]
     first = found.spans[0]
     assert (first.start, first.accepted, first.timed, first.seconds) == (BEGIN.replace(second=0), 1, 2, 6.0)

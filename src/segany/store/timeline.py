@@ -1,12 +1,12 @@
 """timeline: how a collection's masks came about over time, and how long people took for each."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 
 from segany.store._reading import is_there
 from segany.store.database import Database, to_time
@@ -15,7 +15,7 @@ from segany.store.models import AnnotationRow
 __all__ = ["Span", "Timeline", "measure_timeline"]
 
 SPANS = 40
-_PAGE = 50_000
+_MICROS = 1_000_000
 # Round lengths of time, in seconds: the shortest is taken of which `SPANS` reach from the first mask to the last.
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _LENGTHS = (
@@ -66,49 +66,57 @@ def measure_timeline(database: Database) -> Timeline:
     Args:
         database: Of the store.
     """
-    asked = (
-        select(
-            AnnotationRow.id,
-            AnnotationRow.created_at,
-            AnnotationRow.source,
-            AnnotationRow.review_state,
-            AnnotationRow.seconds_spent,
-        )
-        .where(is_there(AnnotationRow, None))
-        .order_by(AnnotationRow.id)
-        .limit(_PAGE)
-    )
-    dated: list[tuple[int, str, bool, float | None]] = []
-    undated, last = 0, -1
+    at, live = AnnotationRow.created_at, is_there(AnnotationRow, None)
     with database.read() as connection:
-        while rows := connection.execute(asked.where(AnnotationRow.id > last)).all():
-            last = rows[-1].id
-            for _, at, source, state, spent in rows:
-                if at is None:
-                    undated += 1
-                else:
-                    dated.append((at // 1_000_000, source, state == "accepted", spent))
-    times = [spent for _, _, _, spent in dated if spent]
-    median = float(np.median(times)) if times else None
-    if not dated:
-        return Timeline(_LENGTHS[0], (), undated, None)
-    at_all = [at for at, *_ in dated]
-    begin, end = min(at_all), max(at_all)
+        extent = select(func.count(), func.count(at), func.min(at), func.max(at)).where(live)
+        masks, dated, first, last = connection.execute(extent).one()
+        begin, length, count = (0, _LENGTHS[0], 0) if first is None or last is None else _spans(first, last)
+        # In the database: of millions of masks only those that somebody spent time on are read one by one. A subquery,
+        # for what is grouped by must be the same expression, and two with parameters are not.
+        placed = (
+            select(
+                ((at - begin * _MICROS) // (length * _MICROS)).label("span"),
+                AnnotationRow.source,
+                AnnotationRow.review_state,
+                AnnotationRow.seconds_spent,
+            )
+            # Not those that came since the extent was asked for.
+            .where(live, or_(at.is_(None), at.between(first or 0, last or 0)))
+            .subquery()
+        ).c
+        kinds = (placed.span, placed.source, placed.review_state)
+        counted = connection.execute(
+            select(*kinds, func.count()).where(placed.span.is_not(None)).group_by(*kinds)
+        ).all()
+        timed = connection.execute(select(placed.span, placed.seconds_spent).where(placed.seconds_spent > 0)).all()
+    sources: list[Counter[str]] = [Counter() for _ in range(count)]
+    accepted = [0] * count
+    for span, source, state, number in counted:
+        sources[span][source] += number
+        accepted[span] += number if state == "accepted" else 0
+    times: dict[int | None, list[float]] = defaultdict(list)
+    for span, spent in timed:
+        times[span].append(spent)
+    spans = tuple(
+        Span(
+            start=to_time((begin + place * length) * _MICROS),
+            sources=dict(sources[place]),
+            accepted=accepted[place],
+            timed=len(times[place]),
+            seconds=_median(times[place]),
+        )
+        for place in range(count)
+    )
+    return Timeline(length, spans, masks - dated, _median([spent for _, spent in timed]))
+
+
+def _spans(first: int, last: int) -> tuple[int, int, int]:
+    """When spans begin, how long each is, and how many reach from the first microsecond to the last; in seconds."""
+    begin, end = first // _MICROS, last // _MICROS
     length = next((each for each in _LENGTHS if end - begin < each * SPANS), _LENGTHS[-1])
     begin -= begin % length
-    spans: list[list[tuple[str, bool, float | None]]] = [[] for _ in range((end - begin) // length + 1)]
-    for at, source, accepted, spent in dated:
-        spans[(at - begin) // length].append((source, accepted, spent))
-    told = tuple(_span(begin + place * length, found) for place, found in enumerate(spans))
-    return Timeline(length, told, undated, median)
+    return begin, length, (end - begin) // length + 1
 
 
-def _span(start: int, found: list[tuple[str, bool, float | None]]) -> Span:
-    times = [spent for _, _, spent in found if spent]
-    return Span(
-        start=to_time(start * 1_000_000),
-        sources=dict(Counter(source for source, _, _ in found)),
-        accepted=sum(accepted for _, accepted, _ in found),
-        timed=len(times),
-        seconds=float(np.median(times)) if times else None,
-    )
+def _median(times: list[float]) -> float | None:
+    return float(np.median(times)) if times else None
