@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from segany import settings
 from segany.errors import ConfigError
-from segany.settings import DEFAULT_MAX_PIXELS, Settings, limit_threads
+from segany.settings import DEFAULT_MAX_PIXELS, Settings, limit_threads, share_cores
 
 SOURCE = Path(settings.__file__).parent
 
@@ -116,3 +116,12 @@ def test_a_limit_of_threads_is_what_settings_say(monkeypatch: pytest.MonkeyPatch
     limit_threads(3)
     assert Settings.from_environment().threads == 3
     assert os.environ["OMP_NUM_THREADS"] == "3"
+
+
+def test_threads_share_their_cores_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    share_cores()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    share_cores()
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"

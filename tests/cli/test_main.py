@@ -1,6 +1,7 @@
 """`segany` itself: versions, help, exit codes, cold start."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -34,6 +35,13 @@ def test_help_loads_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "torch" not in done.stderr
     assert "cv2" not in done.stderr
+
+
+def test_a_command_shares_its_cores() -> None:
+    script = "import os; from segany.cli.main import main; main(['--version']); print(os.environ['OMP_WAIT_POLICY'])"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.splitlines()[-1] == "PASSIVE"
 
 
 def test_doctor_says_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,7 @@ from segany.cli import (
     weights,
 )
 from segany.errors import SeganyError
+from segany.settings import share_cores
 
 __all__ = ["app", "main"]
 
@@ -90,6 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 when everything worked, 1 for an error of segany, 2 for wrong usage, 130 after Ctrl-C.
     """
+    share_cores()
     try:
         code = app(args=None if arguments is None else list(arguments), prog_name="segany", standalone_mode=False)
         sys.stdout.flush()
