@@ -79,6 +79,12 @@ export interface PredictReply {
   milliseconds: Record<string, number>;
 }
 
+/** A name for a mask; the confidence from 0 to 1, among the names that were learned. */
+export interface NameSuggestion {
+  name: string;
+  confidence: number;
+}
+
 /** How the candidates of a lone click are ranked; see the server's schema. */
 export interface Choosing {
   depth: number;

@@ -6,7 +6,9 @@ import { api } from "../work/api";
 import { duplicateToNext, fillHoles, merge, split } from "../work/drawing";
 import { name, redo, remove, review, undo } from "../work/editing";
 import { choose } from "../work/hotkeys";
+import { percent } from "../work/advice";
 import { findEverything, keepAll, move } from "../work/finding";
+import { spoken, suggested, take } from "../work/naming";
 import { maskBefore, nextCandidate, select } from "../work/segment";
 import { active, annotations, categories, colour, complain, found, history, label, names, selected, tool } from "../work/state";
 
@@ -89,6 +91,7 @@ function Labels() {
         </datalist>
         <button type="submit">Set</button>
       </form>
+      <Suggested />
       <div class="chips" role="group" aria-label="Labels">
         {names.value.slice(0, 9).map((each, index) => (
           <button
@@ -103,6 +106,32 @@ function Labels() {
         ))}
       </div>
     </section>
+  );
+}
+
+/** What the selected mask could be called; its place stays, so that the labels below do not jump. */
+function Suggested() {
+  if (names.value.length < 2) return null;
+  return (
+    <div class="suggested" role="group" aria-label="Suggested labels">
+      {!suggested.value.length && <span>{active.value ? "Label of this mask" : "Label of the next masks"}</span>}
+      {suggested.value.map(({ name: likely, confidence }, place) => (
+        <button
+          type="button"
+          key={likely}
+          class="chip"
+          title={`Call it ${likely}`}
+          aria-label={`${likely}, ${percent(confidence)} percent`}
+          onClick={() => take(likely)}
+        >
+          {place === 0 && <kbd aria-hidden="true">Y</kbd>} <span class="chip-name">{likely}</span>{" "}
+          <span class="percent">{percent(confidence)} %</span>
+        </button>
+      ))}
+      <span class="unseen" role="status">
+        {spoken.value}
+      </span>
+    </div>
   );
 }
 

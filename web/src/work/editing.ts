@@ -10,6 +10,7 @@ import {
   complain,
   current,
   history,
+  inherited,
   label,
   say,
   selected,
@@ -99,6 +100,12 @@ export async function restore(revision: number): Promise<void> {
   }
 }
 
+/** Remember which of these new masks have a label only because the masks before them have it. */
+export function inherit(made: AnnotationInput[]): void {
+  const ids = made.filter(({ category }) => category !== null).map(({ id }) => id);
+  if (ids.length) inherited.value = new Set([...inherited.peek(), ...ids]);
+}
+
 /** A new annotation, selected. */
 export function create(
   words: string,
@@ -113,6 +120,7 @@ export function create(
   };
   const after = input(made);
   commit(words, [{ id: made.id, before: null, after }]);
+  inherit([after]);
   selected.value = [made.id];
   return after;
 }
@@ -142,6 +150,7 @@ export function remove(): void {
 
 export function name(category: string | null): void {
   label.value = category;
+  inherited.value = new Set([...inherited.peek()].filter((id) => !selected.peek().includes(id)));
   const named = chosen().filter((each) => each.category !== category);
   if (!named.length) return;
   commit(

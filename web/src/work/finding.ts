@@ -5,7 +5,7 @@ import type { Annotation, AnnotationInput } from "../words";
 import type { Change } from "../edits/operations";
 import { input } from "../edits/operations";
 import { api } from "./api";
-import { commit } from "./editing";
+import { commit, inherit } from "./editing";
 import { Latest } from "./latest";
 import { annotations, complain, current, found, label, say, selected } from "./state";
 
@@ -106,7 +106,11 @@ function kept(each: Annotation): AnnotationInput {
   });
 }
 
-const changes = (masks: Annotation[]): Change[] => masks.map(kept).map((after) => ({ id: after.id, before: null, after }));
+function changes(masks: Annotation[]): Change[] {
+  const made = masks.map(kept);
+  inherit(made);
+  return made.map((after) => ({ id: after.id, before: null, after }));
+}
 
 export function keepPointed(): void {
   const now = found.peek();

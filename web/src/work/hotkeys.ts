@@ -7,6 +7,7 @@ import { duplicateToNext, fillHoles, merge, split, startPolygon } from "./drawin
 import { chosen, name, redo, remove, review, undo } from "./editing";
 import { climb, findEverything, keepAll, stopFinding } from "./finding";
 import { decide, passOver, reviewed, startReview } from "./reviewing";
+import { take } from "./naming";
 import { maskBefore, nextCandidate, nextRank, select } from "./segment";
 import {
   annotations,
@@ -95,6 +96,7 @@ export const HOTKEYS: Hotkey[] = [
   { keys: ["Ctrl+A"], words: "Select all masks", group: "Masks", on: "annotate", run: () => (selected.value = annotations.peek().map(({ id }) => id)) },
   { keys: ["l"], words: "Write a label", group: "Masks", on: "annotate", run: () => document.getElementById("label")?.focus() },
   { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], words: "Give the first to ninth label", group: "Masks", on: "annotate", run: (key) => { const given = names.peek()[Number(key) - 1]; if (given) name(given); } },
+  { keys: ["y"], words: "Give the suggested label", group: "Masks", on: "annotate", run: () => take() },
   { keys: ["Delete", "Backspace"], words: "Delete the selected masks", group: "Masks", run: remove },
   { keys: ["m"], words: "Merge the selected masks", group: "Masks", on: "annotate", run: merge },
   { keys: ["k"], words: "Split a mask into its pieces", group: "Masks", on: "annotate", run: split },

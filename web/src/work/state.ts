@@ -67,6 +67,8 @@ export const hover = signal<Hover | null>(null);
 /** Whole, part or subpart: which candidate of a lone click is previewed; 0 the likeliest. */
 export const rank = signal(0);
 export const label = signal<string | null>(null);
+/** Masks that have the label that was given to those before them; nobody has said yet that it is theirs. */
+export const inherited = signal<ReadonlySet<Id>>(new Set());
 export const categories = signal<Category[]>([]);
 export const polygon = signal<{ id: Id | null; rings: Ring[]; open: boolean; moved: boolean } | null>(null);
 export const found = signal<Found | null>(null);
