@@ -281,6 +281,68 @@ def test_labels_by_number_and_the_view(screen: Callable[[int], Screen]) -> None:
     on.press("l")
     on.page.keyboard.type("leaf")
     on.press("Enter")
+def painted(number: int, width: int, height: int) -> bytes:
+    """Red, green and blue thirds, each in stripes of its own."""
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.random.default_rng(number).integers(0, 60, (height, width, 3), dtype=np.uint8)
+    for channel in range(3):
+        pixels[:, channel * width // 3 : (channel + 1) * width // 3, channel] += 180
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG")
+    return content.getvalue()
+
+
+def test_names_are_suggested_from_the_second_on(show: Callable[[str], Page], process: Any, tmp_path: Path) -> None:
+    server = process(filled(tmp_path, painted, 2))
+    try:
+        with Client(server.url) as client:
+            on = Screen(show(server.url), client, 1)
+            likely = on.page.locator(".suggested .chip")
+            for dx, label in ((-190, "poppy"), (-30, "leaf")):
+                on.square(dx, -40)
+                on.press("l")
+                on.page.keyboard.type(label)
+                on.press("Enter")
+                on.said(f"Labelled {label}")
+            # A label that a person gave to this very mask is nobody's business.
+            assert likely.count() == 0
+            on = Screen(on.page, client, 2)
+            # It has the label of those before it, and what it looks like is said beside it.
+            assert on.square(-190, 20).category == "leaf"
+            likely.filter(has_text="poppy").first.wait_for()
+            assert "poppy" in likely.first.inner_text()
+            assert re.fullmatch(r"poppy, \d+ percent", likely.first.get_attribute("aria-label"))
+            assert "Suggested label: poppy" in on.page.locator(".suggested [role=status]").inner_text()
+            on.press("y")
+            assert on.said("Labelled poppy")[-1].category == "poppy"
+            assert likely.count() == 0
+            on.press("y")
+            on.page.locator(".foot", has_text="No label is suggested").wait_for()
+            on.press("Control+z")
+            assert on.said("Undone: Labelled poppy")[-1].category == "leaf"
+            # Without a label for what follows, masks have none until one is given.
+            on.press("Escape", "Escape", "s")
+            on.page.locator(".chips .chip.chosen", has_text="leaf").click()
+            assert on.square(20, -80).category is None
+            likely.filter(has_text="leaf").first.click()
+            assert on.said("Labelled leaf")[-1].category == "leaf"
+            on.page.context.set_offline(True)
+            on.press("Escape", "o")
+            for x, y in ((-190, -100), (-130, -100), (-130, -60)):
+                on.click(x, y)
+            on.press("Enter")
+            on.page.locator(".save-state.offline").wait_for()
+            assert likely.count() == 0
+            on.page.context.set_offline(False)
+            likely.filter(has_text="poppy").first.wait_for()
+    finally:
+        server.kill()
+
+
     assert on.said("Label")[-1].category == "leaf"
     other = on.square(60, -60, 40)
     on.press("1")
