@@ -223,6 +223,26 @@ def test_who_is_sent_away_comes_again(store: Store, folder: Any) -> None:
     assert learner.names._is_due()
 
 
+def test_what_was_looked_at_before_a_failure_is_learned_after_it(learner: Learner) -> None:
+    learner.put(1, named("a", 0, "cup"), named("b", 1, "plate"))
+    learner.learn()
+    learner.put(2, named("c", 2, "fork"))
+    learner.put(3, named("d", 3, "knife"))
+    state = learner.known.state
+    learner.known.state = lambda image: state(image) if image.record_id != 2 else 1 / 0  # type: ignore[method-assign]
+    with pytest.raises(ZeroDivisionError):
+        learner.learn()
+    learner.known.state = state  # type: ignore[method-assign]
+    assert learner.learn().names == ("cup", "fork", "knife", "plate")
+
+
+def test_a_record_that_is_removed_meanwhile_is_passed_over(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
+    learner.put(1, named("a", 0, "cup"), named("b", 1, "plate"))
+    rows = learner.store.records.named(limit=9)
+    monkeypatch.setattr(learner.store.records, "named", lambda limit: [(99, 1), *rows])
+    assert learner.learn().names == ("cup", "plate")
+
+
 # Over HTTP
 
 

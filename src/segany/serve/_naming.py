@@ -1,6 +1,7 @@
 """Names: what people called things, learned as they do so, and suggested for the next ones."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter
@@ -15,7 +16,7 @@ from segany.engine.features import mask_features
 from segany.engine.models import CLASSES, class_names, keep
 from segany.engine.reviews import NAMED_IMAGES, named_masks
 from segany.engine.stages import ENGINE
-from segany.errors import BusyError, ConfigError, SeganyError
+from segany.errors import BusyError, ConfigError, NotInStoreError, SeganyError
 from segany.masks import RLE
 from segany.predict import EmbeddingCache, ImageEmbedding, Predictor
 from segany.schema import Annotation
@@ -36,8 +37,8 @@ _MOST = 4000
 _OF_CLASS = range(10, 200)
 # People who never pause are waited for no longer than so many quiet times.
 _PATIENCE = 5
-# Learning may take a tenth of one thread.
-_REST = 9.0
+# Learning may take a tenth of one thread; but after the first time, which reads many images, nobody waits long.
+_REST, _LONGEST_REST = 9.0, 15.0
 _EVERY_SECONDS = 1.0
 # Every value is in the audit log for good: it is written now and then, and made again from the masks when it is lost.
 _SAVE_SECONDS = 600.0
@@ -93,6 +94,7 @@ class Names:
         self._working, self._reading = working, reading
         self._after, self._clock = after_seconds, clock
         self._known: dict[int, _Examples] = {}
+        self._fitted: dict[int, _Examples] = {}
         self._learned: ClassNames | None = None
         self._first: float | None = None
         self._last = clock()
@@ -157,21 +159,27 @@ class Names:
         """
         begin, self._first = self._clock(), None
         rows = await self._reading.run(self._store.records.named, limit=NAMED_IMAGES)
-        before = self._known
-        now = {number: await self._look(number, revision) for number, revision in rows}
-        self._known = now
+        now = dict[int, _Examples]()
+        for number, revision in rows:
+            # Of what was removed meanwhile nothing is learned.
+            with contextlib.suppress(NotInStoreError):
+                self._known[number] = now[number] = await self._look(number, revision)
+        self._known, before = now, self._fitted
         if now.keys() != before.keys() or not all(_alike(now[number], before[number]) for number in now):
             self._learned = await self._working.run(_fit, list(now.values()), self._predictor.backend.encoder_digest)
-            self._unsaved = True
-        self._not_before = self._clock() + _REST * (self._clock() - begin)
+            self._fitted, self._unsaved = dict(now), True
+        self._not_before = self._clock() + min(_REST * (self._clock() - begin), _LONGEST_REST)
         if self._unsaved and self._clock() - self._saved_at >= _SAVE_SECONDS:
             await self._save()
         return self._learned
 
     async def close(self) -> None:
-        """Keep what was learned."""
-        if self._unsaved:
-            await self._save()
+        """Keep what was learned, if the store can be written."""
+        try:
+            if self._unsaved:
+                await self._save()
+        except SeganyError as error:
+            _log.info("the names are not kept, and will be learned anew: %s", error)
 
     def _is_due(self) -> bool:
         if self._first is None:
