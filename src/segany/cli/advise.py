@@ -32,7 +32,7 @@ def command(
         Path | None, typer.Option(help="Folder for the advice and pictures of what all methods miss.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, mixed or bfloat16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, mixed, balanced, bfloat16 or int8.")] = "auto",
     runtime: Annotated[str, typer.Option(help="auto, torch or openvino.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> int:

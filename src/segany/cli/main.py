@@ -45,26 +45,31 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Point at something in a picture and get its exact outline.",
+    epilog="New here? Begin with `segany demo`. `segany COMMAND --help` tells what a command takes.",
 )
-app.command("segment")(segment.command)
-app.command("everything")(everything.command)
-app.command("evaluate")(evaluate.evaluate)
-app.command("compare")(evaluate.compare)
-app.command("advise")(advise.command)
-app.add_typer(audit.app, name="audit")
-app.command("train")(train.command)
-app.command("quantize")(quantize.command)
-app.command("export")(export.command)
-app.command("demo")(demo.command)
-app.command("doctor")(doctor.command)
-app.add_typer(weights.app, name="weights")
-app.add_typer(cache.app, name="cache")
-app.add_typer(store.app, name="store")
-app.add_typer(engine.app, name="engine")
-app.command("serve")(serve.command)
-app.add_typer(users.app, name="users")
-app.add_typer(data.app, name="data")
-app.command("samples")(samples.command)
+
+_MASKS, _LABELS, _QUALITY = "Find masks", "Annotate, and keep what was annotated", "Measure"
+_MODELS, _MACHINE = "Models", "This machine"
+
+app.command("segment", rich_help_panel=_MASKS)(segment.command)
+app.command("everything", rich_help_panel=_MASKS)(everything.command)
+app.command("demo", rich_help_panel=_MASKS)(demo.command)
+app.command("samples", rich_help_panel=_MASKS)(samples.command)
+app.command("serve", rich_help_panel=_LABELS)(serve.command)
+app.add_typer(users.app, name="users", rich_help_panel=_LABELS)
+app.add_typer(store.app, name="store", rich_help_panel=_LABELS)
+app.add_typer(engine.app, name="engine", rich_help_panel=_LABELS)
+app.add_typer(data.app, name="data", rich_help_panel=_LABELS)
+app.command("evaluate", rich_help_panel=_QUALITY)(evaluate.evaluate)
+app.command("compare", rich_help_panel=_QUALITY)(evaluate.compare)
+app.command("advise", rich_help_panel=_QUALITY)(advise.command)
+app.add_typer(audit.app, name="audit", rich_help_panel=_QUALITY)
+app.command("train", rich_help_panel=_MODELS)(train.command)
+app.command("quantize", rich_help_panel=_MODELS)(quantize.command)
+app.command("export", rich_help_panel=_MODELS)(export.command)
+app.add_typer(weights.app, name="weights", rich_help_panel=_MODELS)
+app.command("doctor", rich_help_panel=_MACHINE)(doctor.command)
+app.add_typer(cache.app, name="cache", rich_help_panel=_MACHINE)
 
 
 def _show_version(wanted: bool) -> None:
