@@ -1,11 +1,14 @@
 """Export on a tiny random model: the graphs answer as torch does, in every precision; folders appear whole."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from segany.deploy import (
     PRECISIONS,
@@ -113,6 +116,23 @@ def test_encoder_and_decoder_make_a_predictor(folders: dict[str, Path], encoder:
     found, exactly = (one.features.to_numpy()["embedding"] for one in (embedding, wanted))
     np.testing.assert_allclose(found, exactly, atol=1e-4)
     assert embedding.backend_key != ONNXBackend(folders["float32"], threads=1).key
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from segany import Prompt
+from segany.deploy import open_exported
+predictor = open_exported(sys.argv[1], sys.argv[2], threads=1)
+print(predictor.predict(predictor.embed(sys.argv[3]), Prompt(points=[[30, 40]])).best().size)
+"""
+
+
+def test_a_predictor_needs_no_torch(folders: dict[str, Path], encoder: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((60, 50, 3), np.uint8)).save(tmp_path / "photo.png")
+    given = map(str, (folders["float32"], encoder, tmp_path / "photo.png"))
+    command = [sys.executable, "-c", WITHOUT_TORCH, *given]
+    assert subprocess.check_output(command, text=True) == "60x50 (height x width)\n"
 
 
 @pytest.mark.parametrize("precision", ["float16", "int8"])
@@ -250,8 +270,6 @@ def test_data_that_cannot_be_had_is_told_before_anything_is_exported(
     monkeypatch.setattr(_agreement, "check_subjects", REAL_CHECK)
     with pytest.raises(RecordError, match="nowhere"):
         export_graphs("encoder", checkpoint, tmp_path / "out", data=tmp_path / "nowhere")
-    from PIL import Image
-
     (tmp_path / "photos").mkdir()
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "photos" / "one.png")
     with pytest.raises((ConfigError, RecordError)):
@@ -260,8 +278,6 @@ def test_data_that_cannot_be_had_is_told_before_anything_is_exported(
 
 
 def test_who_asks_itself_agrees(tmp_path: Path) -> None:
-    from PIL import Image
-
     from segany.formats.sa1b import write_record
     from segany.masks import RLE
     from segany.schema import Annotation, Record
