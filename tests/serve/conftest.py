@@ -1,6 +1,8 @@
 """A server in this process, or in one of its own: a store, photos, and a backend that answers with discs."""
 
 import io
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -30,17 +32,53 @@ API = "/api/v1"
 PASSWORD = "correct horse battery"
 # Made once: each takes as long as it should.
 HASH = hash_password(PASSWORD)
+# As found before any fixture of a test gives it a home of its own: the model is there, and its graphs after one run.
+ENVIRONMENT = dict(os.environ)
+FLAGS = [
+    *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """A browser; a test that asks for it is skipped where there is none, or no page."""
+    """A browser; a test that asks for it is skipped where there is none, no page, or nothing that drives it."""
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
     if not (PAGE / "index.html").is_file():
         pytest.skip("the page was not built: npm is missing, or it was not there when segany was installed")
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if found := shutil.which(name):
             return found
     pytest.skip("Chromium is not installed")
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    """Headless Chromium, one for a file: while it runs, this thread has an event loop."""
+    from playwright import sync_api
+
+    root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    with sync_api.sync_playwright() as running:
+        launched = running.chromium.launch(executable_path=chromium, args=FLAGS + root)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def serve_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
+    """Starts `segany serve` with the default model over a new store, with further options, and gives its URL."""
+    with ExitStack() as stack:
+
+        def start(*options: str) -> str:
+            store = tmp_path_factory.mktemp("page") / "store"
+            command = [sys.executable, "-m", "segany", "serve", "--store", str(store), "--port", "0", *options]
+            server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=ENVIRONMENT)
+            stack.enter_context(server)
+            stack.callback(server.terminate)
+            assert server.stdout is not None
+            return next(found[0] for line in server.stdout if (found := re.search(r"http://\S+", line)))
+
+        yield start
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +110,7 @@ def photo(seed: int = 0, width: int = 80, height: int = 60, kind: str = "PNG") -
     return content.getvalue()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_photo() -> Callable[..., bytes]:
     return photo
 

@@ -1,11 +1,7 @@
 """The annotation page in headless Chromium, against a real server with the default model."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,64 +11,25 @@ import pytest
 
 from segany import weights
 from segany.client import Client
-from segany.serve._page import PAGE
 from segany.settings import Settings
 from segany.wire import AnnotationInput
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
 Page = Any
 
-# As found before any fixture of a test gives it a home of its own: the model is there.
-ENVIRONMENT = dict(os.environ)
+# As found before any fixture of a test gives it a home of its own: the photo is there.
 SETTINGS = Settings.from_environment()
-FLAGS = [
-    *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
 LABEL = "cup <img src=x onerror=alert(1)>"
 
 
-def chromium() -> str:
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if found := shutil.which(name):
-            return found
-    pytest.skip("Chromium is not installed")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def built() -> None:
-    if not (PAGE / "index.html").is_file():
-        pytest.skip("the page was not built: npm is missing, or it was not there when segany was installed")
-
-
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    store = tmp_path_factory.mktemp("page") / "store"
-    command = [sys.executable, "-m", "segany", "serve", "--store", str(store), "--port", "0"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=ENVIRONMENT)
-    assert server.stdout is not None
-    try:
-        yield next(found[0] for line in server.stdout if (found := re.search(r"http://\S+", line)))
-    finally:
-        server.terminate()
-        server.wait(30)
-        server.stdout.close()
+def url(chromium: str, serve_model: Callable[..., str]) -> str:
+    return serve_model()
 
 
 @pytest.fixture(scope="module")
 def client(url: str) -> Iterator[Client]:
     with Client(url) as opened:
         yield opened
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    found = chromium()
-    root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    with playwright.sync_playwright() as running:
-        launched = running.chromium.launch(executable_path=found, args=FLAGS + root)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -1,10 +1,6 @@
 """The page decodes by itself in headless Chromium: as the server does, and the server answers when that fails."""
 
-import os
-import re
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +11,10 @@ from segany import weights
 from segany.client import Client
 from segany.settings import Settings
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
 pytest.importorskip("onnxscript", reason="needs the extra: pip install 'segany[export]'")
 
-# As found before any fixture of a test gives it a home of its own: the model is there, and its graphs after one run.
-ENVIRONMENT = dict(os.environ)
+# As found before any fixture of a test gives it a home of its own: the photo is there.
 SETTINGS = Settings.from_environment()
-FLAGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 EXPORT_SECONDS = 400
 TOLD = "({...document.documentElement.dataset})"
 # In shares of the photo: the cup, the saucer, the spoon, the table.
@@ -29,18 +22,9 @@ POINTS = [(0.5, 0.5), (0.3, 0.65), (0.76, 0.42), (0.06, 0.08)]
 
 
 @pytest.fixture(scope="module")
-def url(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    store = tmp_path_factory.mktemp("page") / "store"
+def url(chromium: str, serve_model: Callable[..., str]) -> str:
     # In float32, as the page decodes: in bfloat16 the server's own masks are off by as much as is allowed here.
-    command = [sys.executable, "-m", "segany", "serve", "--store", str(store), "--port", "0", "--precision", "float32"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=ENVIRONMENT)
-    assert server.stdout is not None
-    try:
-        yield next(found[0] for line in server.stdout if (found := re.search(r"http://\S+", line)))
-    finally:
-        server.terminate()
-        server.wait(30)
-        server.stdout.close()
+    return serve_model("--precision", "float32")
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +32,6 @@ def record(url: str) -> int:
     path = Path(weights.sample("coffee", settings=SETTINGS))
     with Client(url) as client:
         return client.upload([path]).records[0].id
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    with playwright.sync_playwright() as running:
-        launched = running.chromium.launch(executable_path=chromium, args=FLAGS + root)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Every tool and hotkey of the page in headless Chromium, against a server whose model answers with discs."""
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,24 +13,13 @@ from segany.engine.tasks import ask
 from segany.serve.passwords import hash_password
 from segany.store import create_store
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
 Page = Any
 
 WEB = Path(__file__).parents[2] / "web"
-FLAGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 WIDTH, HEIGHT = 320, 240
 KILLS, SOAK_KILLS = 2, 50
 IMAGES, SOAK_IMAGES = 260, 10_000
 MOST_ROWS = 40
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    with playwright.sync_playwright() as running:
-        launched = running.chromium.launch(executable_path=chromium, args=FLAGS + root)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
@@ -69,20 +57,8 @@ def filled(folder: Path, make_photo: Any, count: int, width: int = WIDTH, height
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Path:
-    import io
-
-    import numpy as np
-    from PIL import Image
-
-    def photo(seed: int, width: int, height: int) -> bytes:
-        content = io.BytesIO()
-        Image.fromarray(np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)).save(
-            content, "PNG"
-        )
-        return content.getvalue()
-
-    return filled(tmp_path_factory.mktemp("tools"), photo, 12)
+def store(tmp_path_factory: pytest.TempPathFactory, chromium: str, make_photo: Any) -> Path:
+    return filled(tmp_path_factory.mktemp("tools"), make_photo, 12)
 
 
 @pytest.fixture(scope="module")
@@ -281,6 +257,30 @@ def test_labels_by_number_and_the_view(screen: Callable[[int], Screen]) -> None:
     on.press("l")
     on.page.keyboard.type("leaf")
     on.press("Enter")
+    assert on.said("Label")[-1].category == "leaf"
+    other = on.square(60, -60, 40)
+    on.press("1")
+    on.page.locator(".chip.chosen", has_text="leaf").wait_for()
+    zoom = on.page.locator(".zoom")
+    whole = zoom.inner_text()
+    on.press("z")
+    assert zoom.inner_text() != whole
+    on.press("0")
+    assert zoom.inner_text() == whole
+    on.press("-")
+    assert zoom.inner_text() != whole
+    on.press("=", "0", "h")
+    before = on.page.locator(".stage canvas").first.screenshot()
+    on.drag((0, 0), (80, 40))
+    assert on.page.locator(".stage canvas").first.screenshot() != before
+    on.press("0", "v")
+    hidden = on.page.locator(".stage").screenshot()
+    on.press("v")
+    assert on.page.locator(".stage").screenshot() != hidden
+    on.press("s")
+    assert on.client.record(9).annotations[-1].id == other.id
+
+
 def painted(number: int, width: int, height: int) -> bytes:
     """Red, green and blue thirds, each in stripes of its own."""
     import io
@@ -341,30 +341,6 @@ def test_names_are_suggested_from_the_second_on(show: Callable[[str], Page], pro
             likely.filter(has_text="poppy").first.wait_for()
     finally:
         server.kill()
-
-
-    assert on.said("Label")[-1].category == "leaf"
-    other = on.square(60, -60, 40)
-    on.press("1")
-    on.page.locator(".chip.chosen", has_text="leaf").wait_for()
-    zoom = on.page.locator(".zoom")
-    whole = zoom.inner_text()
-    on.press("z")
-    assert zoom.inner_text() != whole
-    on.press("0")
-    assert zoom.inner_text() == whole
-    on.press("-")
-    assert zoom.inner_text() != whole
-    on.press("=", "0", "h")
-    before = on.page.locator(".stage canvas").first.screenshot()
-    on.drag((0, 0), (80, 40))
-    assert on.page.locator(".stage canvas").first.screenshot() != before
-    on.press("0", "v")
-    hidden = on.page.locator(".stage").screenshot()
-    on.press("v")
-    assert on.page.locator(".stage").screenshot() != hidden
-    on.press("s")
-    assert on.client.record(9).annotations[-1].id == other.id
 
 
 def test_images_tasks_and_review_by_keys(screen: Callable[[int], Screen], store: Path) -> None:
