@@ -1,7 +1,8 @@
 """Class names from 1, 5 and 20 clicked examples a class: features that are there already, against raw crops.
 
 Images are drawn into two halves again and again: examples are taken from one, named objects from the other. Accuracy is
-the mean over classes, and its interval a bootstrap over images.
+the mean over classes, and its interval a bootstrap over images. Beside it stands how sure the best names were: a
+confidence is worth its name if it is as high as the accuracy.
 
     python benchmarks/class_names.py --data coco_val80=$SEGANY_DATA/coco_val80
 """
@@ -85,7 +86,7 @@ def measure(objects: Objects, examples: int, least: int) -> dict[str, Any]:
     """Accuracy of every method with so many examples a class."""
     classes = [name for name in np.unique(objects.names) if np.count_nonzero(objects.names == name) >= least]
     right: dict[str, list[float]] = {method: [] for method in METHODS}
-    weights, groups = list[float](), list[str]()
+    weights, groups, sure = list[float](), list[str](), list[float]()
     used = set[str]()
     for draw in range(DRAWS):
         rng = np.random.default_rng((draw, examples))
@@ -108,6 +109,8 @@ def measure(objects: Objects, examples: int, least: int) -> dict[str, Any]:
         for method in METHODS:
             hit = named(method, objects, np.array(known), asked) == objects.names[asked]
             right[method] += hit.astype(float).tolist()
+        learned = ClassNames.learn(objects.features[known], objects.names[known].tolist())
+        sure += learned.probabilities(objects.features[asked]).max(axis=1).tolist()
     share = np.array(weights)
     figures = {}
     for method, hits in right.items():
@@ -118,6 +121,7 @@ def measure(objects: Objects, examples: int, least: int) -> dict[str, Any]:
         "examples": examples,
         "classes": len(used),
         "accuracy": figures,
+        "confidence of auto": mean_interval(np.array(sure) * share, groups).mean,
         "auto - nearest raw crop": {"mean": paired.mean, "low": paired.low, "high": paired.high},
     }
 
