@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from segany.engine.classes import ClassNames
 from segany.engine.confidence import Confidence, surely_above
 from segany.engine.exemplars import propose_like
-from segany.engine.features import image_feature, mask_features
+from segany.engine.features import cell_shares, image_feature, mask_features
 from segany.engine.linear import LinearHead
 from segany.engine.models import class_names
 from segany.engine.priority import ranked, self_disagreement, uncertainty
 from segany.engine.quality import compare_masks
 from segany.engine.reviews import learn_names
 from segany.errors import ConfigError
+from segany.geometry import Frame, Size
+from segany.masks import RLE
 from segany.schema import Annotation
 
 Made = Callable[[int], Any]
@@ -130,6 +132,25 @@ def test_features_are_of_the_mask(painted: Made) -> None:
     blue = made.names[number].index("blue")
     assert features[reds[0]] @ features[reds[1]] > 0.98 > features[reds[0]] @ features[blue]
     assert image_feature(embedding).shape == (3,)
+
+
+@pytest.mark.parametrize("size", [(60, 80), (1, 1), (480, 640), (3, 900)])
+def test_a_cell_has_the_pixels_that_lie_in_it(size: tuple[int, int]) -> None:
+    """As counted one by one."""
+    scale = 1024 / max(size)
+    frame = Frame(Size(*size), Size(*(max(1, round(side * scale)) for side in size)), Size(1024, 1024))
+    rng = np.random.default_rng(0)
+    for share in (0.001, 0.5, 1.0):
+        mask = rng.random(size) < share
+        mask[: size[0] // 2] = False
+        counted = np.zeros((64, 64))
+        for y, x in zip(*np.nonzero(mask), strict=True):
+            row, column = (
+                min(63, int((place + 0.5) * per_pixel / 16))
+                for place, per_pixel in zip((y, x), frame.scale, strict=True)
+            )
+            counted[row, column] += 1
+        assert np.array_equal(cell_shares(RLE.from_mask(mask), frame, (64, 64)), counted)
 
 
 def test_confidence_draws_its_line_where_enough_were_accepted() -> None:

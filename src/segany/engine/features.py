@@ -40,11 +40,13 @@ def cell_shares(mask: RLE, frame: Frame, cells: tuple[int, int]) -> NDArray[np.f
     shares = np.zeros(cells)
     if x0 == x1:
         return shares
-    ys, xs = np.nonzero(mask.to_mask()[y0:y1, x0:x1])
+    crop = mask.to_mask()[y0:y1, x0:x1]
     scale_y, scale_x = frame.scale
-    rows = ((ys + y0 + 0.5) * scale_y * cells[0] / frame.padded.height).astype(np.int64).clip(0, cells[0] - 1)
-    columns = ((xs + x0 + 0.5) * scale_x * cells[1] / frame.padded.width).astype(np.int64).clip(0, cells[1] - 1)
-    np.add.at(shares, (rows, columns), 1.0)
+    rows, row_starts = _cells(y0, y1, scale_y * cells[0] / frame.padded.height, cells[0])
+    columns, column_starts = _cells(x0, x1, scale_x * cells[1] / frame.padded.width, cells[1])
+    # Whole stripes are added up: to list each pixel of a large mask takes seconds, and gigabytes.
+    stripes = np.add.reduceat(crop, column_starts, axis=1, dtype=np.int32)
+    shares[np.ix_(rows, columns)] = np.add.reduceat(stripes, row_starts, axis=0)
     return shares
 
 
@@ -74,6 +76,13 @@ def image_feature(embedding: ImageEmbedding) -> NDArray[np.float32]:
     height = max(1, round(frame.model.height * features.shape[1] / frame.padded.height))
     width = max(1, round(frame.model.width * features.shape[2] / frame.padded.width))
     return np.asarray(_unit(features[:, :height, :width].mean(axis=(1, 2), dtype=np.float64)[None])[0])
+
+
+def _cells(start: int, stop: int, per_pixel: float, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The cells that the pixels from `start` to `stop` lie in, and where the pixels of each begin."""
+    places = ((np.arange(start, stop) + 0.5) * per_pixel).astype(np.int64).clip(0, count - 1)
+    cells, starts = np.unique(places, return_index=True)
+    return cells, starts.astype(np.int64)
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
