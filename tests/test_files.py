@@ -236,3 +236,20 @@ def test_one_process_writes_a_folder_at_a_time(tmp_path: Path) -> None:
     with new_folder(tmp_path / "out"), pytest.raises(ConfigError, match=message):
         new_folder(tmp_path / "out", patience_seconds=0.1).__enter__()
     assert names(tmp_path / "out") == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_links_in_the_way_of_a_folder_are_not_followed(tmp_path: Path) -> None:
+    write_old(tmp_path / "victim")
+    (tmp_path / "link").symlink_to(tmp_path / "victim")
+    with pytest.raises(ConfigError, match="link is a link; give the folder itself"):
+        new_folder_of_one(tmp_path / "link")
+    (tmp_path / ".out.partial").symlink_to(tmp_path / "victim")
+    new_folder_of_one(tmp_path / "out")
+    assert [names(tmp_path / "out"), names(tmp_path / "victim")] == [["new.txt"], ["old.txt"]]
+
+
+def test_what_a_killed_run_left_beside_a_folder_is_cleared_away(tmp_path: Path) -> None:
+    write_old(tmp_path / ".out.partial" / "new")
+    new_folder_of_one(tmp_path / "out")
+    assert [names(tmp_path), names(tmp_path / "out")] == [["out"], ["new.txt"]]

@@ -1,9 +1,11 @@
-"""Every format that is written, read back: by segany, and by the published tools where there are any."""
+"""Every format that is written, read back: by segany, and by the published tools where there are any.
+
+One file, for its full record and what compares two serve nearly every test.
+"""
 
 import csv
 import io
 import json
-import os
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -142,10 +144,6 @@ def same(left: Record, right: Record, *, but: Sequence[str] = ()) -> None:
                 continue
             if name == "prompts":
                 mine, theirs = [each.to_dict() for each in mine], [each.to_dict() for each in theirs]
-            if name == "crop_box":
-                # None is the whole image, which SA-1B writes.
-                whole = (0, 0, SIZE.width, SIZE.height)
-                mine, theirs = mine or whole, theirs or whole
             if name in ("box", "area", *but):
                 continue
             assert mine == theirs, f"{one.id}: {name}"
@@ -491,40 +489,6 @@ def test_a_folder_that_holds_something_is_not_touched(tmp_path: Path) -> None:
         written([full_record()], tmp_path / "out", "coco")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     (tmp_path / "out" / "mine.txt").unlink()
-    assert len(written([full_record()], tmp_path / "out", "coco")) == 1
-
-
-@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
-def test_links_in_the_way_are_not_followed(tmp_path: Path) -> None:
-    victim = tmp_path / "victim"
-    victim.mkdir()
-    (victim / "mine.txt").write_text("mine", encoding="utf-8")
-    (tmp_path / "link").symlink_to(victim)
-    with pytest.raises(ConfigError, match="link is a link; give the folder itself"):
-        written([full_record()], tmp_path / "link", "coco")
-    (tmp_path / ".out.partial").symlink_to(victim)
-    assert len(written([full_record()], tmp_path / "out", "coco")) == 1
-    assert [path.name for path in victim.iterdir()] == ["mine.txt"]
-
-
-def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
-    left = tmp_path / ".out.partial"
-    (left / "images").mkdir(parents=True)
-    (left / "images" / "old.png").write_bytes(b"old")
-    assert len(written([full_record()], tmp_path / "out", "coco")) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    assert not (tmp_path / "out" / "images" / "old.png").exists()
-
-
-def test_two_at_once_do_not_mix(tmp_path: Path) -> None:
-    from filelock import FileLock
-
-    (tmp_path / ".out.partial").mkdir()
-    with (
-        FileLock(tmp_path / ".out.partial" / ".lock"),
-        pytest.raises(ConfigError, match="another process is writing"),
-    ):
-        written([full_record()], tmp_path / "out", "coco")
     assert len(written([full_record()], tmp_path / "out", "coco")) == 1
 
 
