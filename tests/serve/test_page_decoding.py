@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from segany import weights
 from segany.client import Client
@@ -140,3 +141,51 @@ def test_both_ways_are_measured_and_one_is_chosen(page: Any, url: str, record: i
             break
     assert min(decoded(page, "local"), decoded(page, "server")) >= 3
     assert page.evaluate(TOLD)["decodedBy"] in ("local", "server")
+
+
+def test_images_are_made_ready_here_only_where_that_pays(page: Any, url: str, record: int, tmp_path: Path) -> None:
+    photo = ImageOps.mirror(Image.open(weights.sample("coffee", settings=SETTINGS)).convert("RGB"))
+    photo.save(tmp_path / "mirrored.png")
+    with Client(url) as client:
+        client.upload(tmp_path / "mirrored.png")
+        answer = client.predict(record, points=[(300, 200)])
+    reply = {"predictions": [answer.model_dump(mode="json")], "model_digest": "0" * 64, "milliseconds": {}}
+    downloads: list[str] = []
+    page.on("request", lambda sent: downloads.append(sent.url) if sent.url.endswith("/features") else None)
+    # A server that is quicker than any decoder in the page.
+    page.route("**/predict", lambda route: route.fulfill(json=reply))
+    show(page, url, record, "auto")
+    for turn in range(100):
+        move(page, 0.4 + 0.003 * turn, 0.5)
+        page.wait_for_timeout(700)
+        if page.evaluate(TOLD).get("decodedBy") == "server" and decoded(page, "local") >= 3:
+            break
+    assert decoded(page, "local") >= 3
+    assert len(downloads) == 1
+    page.keyboard.press(".")
+    page.wait_for_url(lambda address: f"/images/{record}" not in address)
+    page.locator(".stage[data-embedding=ready]").wait_for(timeout=60_000)
+    for turn in range(5):
+        move(page, 0.4 + 0.01 * turn, 0.5)
+        page.wait_for_timeout(100)
+    until(page, TOLD, lambda told: told["decodeLocal"] == "resting", 10)
+    page.wait_for_timeout(1000)
+    assert len(downloads) == 1
+    # It became slow: the page takes over.
+    page.unroute("**/predict")
+    page.evaluate(
+        """() => {
+          const real = window.fetch;
+          window.fetch = async (...asked) => {
+            if (String(asked[0]).endsWith("/predict")) await new Promise((done) => setTimeout(done, 1500));
+            return real(...asked);
+          };
+        }"""
+    )
+    for turn in range(40):
+        move(page, 0.4 + 0.005 * turn, 0.5)
+        page.wait_for_timeout(1600)
+        if page.evaluate(TOLD)["decodedBy"] == "local":
+            break
+    assert page.evaluate(TOLD)["decodedBy"] == "local"
+    assert len(downloads) == 2

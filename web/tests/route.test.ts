@@ -40,6 +40,41 @@ test("the other way is measured again after a while", () => {
   expect(route.toMeasure(true)).toBeNull();
 });
 
+test("images are made ready here for a first measurement, and then while this way is taken", () => {
+  const route = new Route();
+  expect(route.paysLocal()).toBe(true);
+  times(route, "server", 30, 7);
+  times(route, "local", 70, 2);
+  expect(route.paysLocal()).toBe(true);
+  route.tell("local", 70);
+  expect(route.paysLocal()).toBe(false);
+  times(route, "server", 200, 7);
+  expect(route.paysLocal()).toBe(true);
+  expect(route.next(false)).toBe("server");
+  expect(route.next(true)).toBe("local");
+  times(route, "local", 500, 7);
+  expect(route.paysLocal()).toBe(false);
+});
+
+test("the way that lost gets another image after a thousand answers", () => {
+  const route = new Route();
+  times(route, "local", 70, 3);
+  times(route, "server", 30, 999);
+  expect(route.paysLocal()).toBe(false);
+  route.tell("server", 30);
+  expect(route.paysLocal()).toBe(true);
+  route.tell("local", 70);
+  expect(route.paysLocal()).toBe(false);
+});
+
+test("a wish settles whether images are made ready here", () => {
+  const [forced, kept] = [new Route("local"), new Route("server")];
+  times(forced, "local", 900, 7);
+  times(forced, "server", 1, 7);
+  expect(forced.paysLocal()).toBe(true);
+  expect(kept.paysLocal()).toBe(false);
+});
+
 test("without a local decoder, or against the wish, there is no choice", () => {
   const forced = new Route("local");
   expect(forced.next(true)).toBe("local");

@@ -19,13 +19,13 @@ export interface Answer {
   by: Place;
 }
 
-effect(() => {
-  const state = embedding.value;
-  const record = current.value;
-  if (route.wish !== "server" && record && state?.state === "ready" && state.record === record.id) {
-    void local.open(record.id, state);
-  }
-});
+effect(() => makeReady(current.value, embedding.value));
+
+/** Make an image ready to be decoded here, where that pays. */
+function makeReady(record = current.peek(), state = embedding.peek()): void {
+  if (!record || state?.state !== "ready" || state.record !== record.id) return;
+  if (route.paysLocal()) void local.open(record.id, state);
+}
 
 export async function decode(asked: Asked): Promise<Answer> {
   const canLocal = local.isOpen(asked.record);
@@ -38,6 +38,8 @@ export async function decode(asked: Asked): Promise<Answer> {
     if (place === "server" && !canLocal) throw error;
     answer = await timed(place === "local" ? "server" : "local", asked);
   }
+  // The server may have become the slower one since the image was opened.
+  makeReady();
   show();
   measureLater(asked);
   return answer;
@@ -82,5 +84,6 @@ function measureLater(asked: Asked): void {
 function show(): void {
   const told = document.documentElement.dataset;
   told.decodedBy = route.next(local.isOpen(current.peek()?.id ?? -1));
-  told.decodeLocal = local.failed ?? (local.isOpen(current.peek()?.id ?? -1) ? "ready" : "waiting");
+  const waits = route.paysLocal() ? "waiting" : "resting";
+  told.decodeLocal = local.failed ?? (local.isOpen(current.peek()?.id ?? -1) ? "ready" : waits);
 }

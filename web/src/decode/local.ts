@@ -14,6 +14,7 @@ export class Local {
   private waiting = new Map<number, { resolve: (value: Candidate[] | null) => void; reject: (error: Error) => void }>();
   private count = 0;
   private opened: number | null = null;
+  private opening: number | null = null;
   /** Why there is none; null while there is, or may be. */
   failed: string | null = null;
 
@@ -28,8 +29,10 @@ export class Local {
 
   /** Prepare for an image whose embedding is ready: its features are downloaded, once. */
   async open(record: number, embedding: Embedding): Promise<void> {
-    if (this.failed !== null || this.opened === record || !embedding.frame) return;
+    if (this.failed !== null || !embedding.frame) return;
+    if (this.opened === record || this.opening === record) return;
     this.opened = null;
+    this.opening = record;
     try {
       await (this.loading ??= this.load());
       const image: OpenImage = {
@@ -44,6 +47,8 @@ export class Local {
       this.opened = record;
     } catch (error) {
       this.fail(error);
+    } finally {
+      if (this.opening === record) this.opening = null;
     }
   }
 

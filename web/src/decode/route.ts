@@ -9,6 +9,8 @@ const KEPT = 7;
 const LEAST = 3;
 /** After so many answers the other one is measured again: machines and networks change. */
 const AGAIN = 50;
+/** After so many an image is made ready for the local way only to measure that: 2 MB and a third of a second. */
+const SELDOM = 1000;
 /** How much quicker the other one has to be, so that noise does not make them take turns. */
 const CLEARLY = 0.85;
 
@@ -23,6 +25,12 @@ export class Route {
   next(canLocal: boolean): Place {
     if (!canLocal || this.wish === "server") return "server";
     return this.wish === "local" ? "local" : this.chosen;
+  }
+
+  /** Whether an image is to be made ready here: because that way is taken, or was not measured for long. */
+  paysLocal(): boolean {
+    if (this.wish !== "auto") return this.wish === "local";
+    return this.chosen === "local" || this.took.local.length < LEAST || this.since >= SELDOM;
   }
 
   /** Whether the other way is to be measured, when nobody waits for an answer. */
