@@ -109,7 +109,7 @@ function Labels() {
   );
 }
 
-/** What the selected mask could be called; its place stays, so that the labels below do not jump. */
+/** What the selected mask could be called; a line is kept for it, so that the labels below do not jump. */
 function Suggested() {
   if (names.value.length < 2) return null;
   return (
@@ -121,7 +121,6 @@ function Suggested() {
           key={likely}
           class="chip"
           title={`Call it ${likely}`}
-          aria-label={`${likely}, ${percent(confidence)} percent`}
           onClick={() => take(likely)}
         >
           {place === 0 && <kbd aria-hidden="true">Y</kbd>} <span class="chip-name">{likely}</span>{" "}
