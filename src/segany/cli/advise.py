@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from segany.cli._options import DeviceOption, JsonOption, PrecisionOption, RuntimeOption
+
 __all__ = ["command"]
 
 _RITM = "ritm_hrnet18"
@@ -31,10 +33,10 @@ def command(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the advice and pictures of what all methods miss.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, mixed, balanced, bfloat16 or int8.")] = "auto",
-    runtime: Annotated[str, typer.Option(help="auto, torch or openvino.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    runtime: RuntimeOption = "auto",
+    as_json: JsonOption = False,
 ) -> int:
     """Say which method is best on a sample of your data by more than chance, how fast it is, and where all fail.
 

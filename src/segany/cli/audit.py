@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segany.cli._options import JsonOption
+
 if TYPE_CHECKING:
     from segany.evaluate.audit import AuditScores
 
@@ -39,7 +41,7 @@ def draw(
 def score(
     folder: Annotated[Path, typer.Argument(help="A folder of segany audit draw.")],
     corrected: Annotated[Path | None, typer.Option(help="The corrected masks, if they are elsewhere.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Say how close the masks were to what people made of them."""
     from segany.evaluate.audit import score_audit

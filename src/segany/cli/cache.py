@@ -2,19 +2,18 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
+
+from segany.cli._options import JsonOption
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Look at the cache of image embeddings, or empty it.")
 
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-
 
 @app.command()
-def info(as_json: _Json = False) -> int:
+def info(as_json: JsonOption = False) -> int:
     """Say where the cache is, how much it holds and how much it may hold."""
     from segany.predict.cache import EmbeddingCache
 
@@ -28,7 +27,7 @@ def info(as_json: _Json = False) -> int:
 
 
 @app.command()
-def clear(as_json: _Json = False) -> int:
+def clear(as_json: JsonOption = False) -> int:
     """Remove every embedding; each is made again when it is next needed."""
     from segany.predict.cache import EmbeddingCache
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segany.cli._options import JsonOption
 from segany.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def command(
         bool, typer.Option("--strict", help="Refuse when anything would be lost, or is wrong with the source.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be lost, and write nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Write annotated data in another format. What it cannot hold is counted and printed before anything is written."""
     from segany.files import check_folder

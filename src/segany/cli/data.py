@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segany.cli import convert
+from segany.cli._options import JsonOption
 from segany.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def inspect(
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first problem.")] = False,
     sheet: Annotated[Path | None, typer.Option(help="Write a picture with some images and their masks.")] = None,
     limit: Annotated[int | None, typer.Option(help="Stop after this many images.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Say which format was found, what it holds, and every problem."""
     if limit is not None and limit < 1:

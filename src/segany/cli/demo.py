@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from segany.cli._options import DeviceOption, ModelOption
+
 __all__ = ["command"]
 
 _PHOTO = "astronaut"
@@ -16,8 +18,8 @@ _POINTS = [(220.0, 120.0), (150.0, 300.0)]
 
 def command(
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("out"),
-    model: Annotated[str, typer.Option(help="A name of `segany weights list`, or a checkpoint file.")] = "mobile_sam",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    model: ModelOption = "mobile_sam",
+    device: DeviceOption = "auto",
 ) -> int:
     """Fetch the default weights and a sample photo, segment it with two clicks, and show where the pictures are."""
     from segany import render, weights

@@ -6,9 +6,9 @@ import platform
 import shutil
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+from segany.cli._options import JsonOption
 
 __all__ = ["command"]
 
@@ -16,7 +16,7 @@ _PACKAGES = ("segany", "torch", "numpy", "opencv-python-headless", "pillow", "sa
 
 
 def command(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Say what is installed, which devices there are, where weights are kept and what is missing."""
     found = _look()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segany.cli._options import JsonOption
 from segany.cli._pairs import pair
 from segany.errors import ConfigError
 
@@ -23,7 +24,6 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, help="Label with a model in the loop: stages, questions, learning, promotion.")
 
 _Where = Annotated[str, typer.Argument(metavar="STORE", help="A folder, or postgresql://USER:PASSWORD@HOST/DATABASE.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 _Actor = Annotated[
     str | None, typer.Option("--by", help="Who does this, for the audit log; your user name if left out.")
 ]
@@ -49,7 +49,7 @@ def run(
     stage: Annotated[str, typer.Option(help="assisted-manual, semi-automatic or automatic.")],
     points_per_side: Annotated[int, typer.Option(min=1, help="Clicks along each side of an image.")] = 32,
     limit: Annotated[int | None, typer.Option(min=1, help="Most images to queue for people.")] = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Do a stage over all images: fill in masks, and queue images for people, the most valuable first.
 
@@ -74,7 +74,7 @@ def run(
 def queue(
     store: _Where,
     limit: Annotated[int, typer.Option(min=1, help="Most lines.")] = 20,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> int:
     """List what people will be asked, the most valuable first, and why."""
     from segany.engine.tasks import OPEN
@@ -114,7 +114,7 @@ def check(
         list[int] | None, typer.Option(help="A record whose accepted masks are right and complete; repeat it.")
     ] = None,
     annotator: Annotated[list[str] | None, typer.Option(help="Who gets the gold questions; repeat it.")] = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Ask for second looks and gold questions, and say how far people agree."""
     from segany.engine.quality import agreement, ask_gold, ask_second_looks
@@ -148,7 +148,7 @@ def learn(
         float, typer.Option(help="Share of accepted masks wanted among those that nobody looks at.")
     ] = 0.9,
     by: _Actor = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Learn from reviews, in seconds: which automatic masks people accept, and what they call things."""
     from segany.engine.models import model_in_use
@@ -184,7 +184,7 @@ def learn(
 def names(
     store: _Where,
     record: Annotated[int, typer.Argument(help="A record's number, from `segany store ls`.")],
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Suggest what the masks of an image are called, after `segany engine learn`."""
     from segany.engine.features import mask_features
@@ -248,7 +248,7 @@ def promote(
     settings: _Set = None,
     keep: _Keep = None,
     by: _Actor = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Retrain on what was accepted, compare with the model in use, and promote or refuse.
 
@@ -306,7 +306,7 @@ def rollback(
 
 
 @app.command()
-def models(store: _Where, as_json: _Json = False) -> int:
+def models(store: _Where, as_json: JsonOption = False) -> int:
     """List the models of a store, the newest first, and every decision's grounds."""
     with _opened(store) as opened:
         cards = opened.models.list()

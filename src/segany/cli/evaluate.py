@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segany.cli._options import DeviceOption, JsonOption, PrecisionOption, RuntimeOption, ThreadsOption
 from segany.cli._pairs import pair
 
 if TYPE_CHECKING:
@@ -47,10 +48,10 @@ def evaluate(
         int | None, typer.Option(help="At most so many objects of each set (images, for protocols of whole images).")
     ] = None,
     seed: Annotated[int, typer.Option(help="Which ones: the same seed, the same sample.")] = 0,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads for computing.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, mixed, balanced, bfloat16 or int8.")] = "auto",
-    runtime: Annotated[str, typer.Option(help="auto, torch or openvino.")] = "auto",
+    threads: ThreadsOption = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    runtime: RuntimeOption = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first problem in the data.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what was measured before.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON and nothing else.")] = False,
@@ -129,7 +130,7 @@ def compare(
     second: Annotated[Path, typer.Argument(help="Another one of the same protocol.")],
     first_model: Annotated[str | None, typer.Option(help="Which model of the first report, if it has several.")] = None,
     second_model: Annotated[str | None, typer.Option(help="Which model of the second report.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Say what the second report has better than the first by more than chance: a paired bootstrap over images."""
     from segany.evaluate.compare import compare_reports

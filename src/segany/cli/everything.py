@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from segany.cli._options import DeviceOption, JsonOption, MaxPixelsOption, ModelOption, PrecisionOption, RuntimeOption
 from segany.cli._output import output_names
 
 if TYPE_CHECKING:
@@ -46,16 +47,16 @@ def command(
     max_seconds: Annotated[
         float | None, typer.Option(help="Stop clicking in a photo after this time; what was found is kept.")
     ] = None,
-    model: Annotated[str, typer.Option(help="A name of `segany weights list`, or a checkpoint file.")] = "mobile_sam",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, mixed, balanced, bfloat16 or int8.")] = "auto",
-    runtime: Annotated[str, typer.Option(help="auto, torch or openvino.")] = "auto",
+    model: ModelOption = "mobile_sam",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    runtime: RuntimeOption = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Processes; each loads the model and takes its memory.")] = 1,
-    max_pixels: Annotated[int | None, typer.Option(min=1, help="Largest image read whole, in pixels.")] = None,
+    max_pixels: MaxPixelsOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results of other settings or photos.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Find every mask in a photo, or in many.
 

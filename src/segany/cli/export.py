@@ -5,6 +5,8 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from segany.cli._options import ModelOption
+
 __all__ = ["command"]
 
 
@@ -15,7 +17,7 @@ def command(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for the graphs; MODEL-KIND-PRECISION if none.")
     ] = None,
-    model: Annotated[str, typer.Option(help="A name of `segany weights list`, or a checkpoint file.")] = "mobile_sam",
+    model: ModelOption = "mobile_sam",
     precision: Annotated[str, typer.Option(help="float32, float16 or int8: the smaller, the less exact.")] = "float32",
     data: Annotated[
         Path | None, typer.Option(help="Annotated images to measure the agreement on; the sample photos if none.")

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from segany.cli._options import JsonOption, ModelOption
+
 __all__ = ["command"]
 
 
@@ -13,8 +15,8 @@ def command(
     images: Annotated[
         list[str] | None, typer.Argument(help="Photos, folders or patterns like those to come; the samples if none.")
     ] = None,
-    model: Annotated[str, typer.Option(help="A name of `segany weights list`, or a checkpoint file.")] = "mobile_sam",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    model: ModelOption = "mobile_sam",
+    as_json: JsonOption = False,
 ) -> int:
     """Quantise a model for `--precision int8`, and say what that costs.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from segany import weights
+from segany.cli._options import JsonOption
 from segany.cli._progress import download_bar
 from segany.files import write_bytes
 
@@ -16,7 +17,7 @@ __all__ = ["command"]
 def command(
     names: Annotated[list[str] | None, typer.Argument(help="Photos to fetch; all if none.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to copy them to; left in the cache if not given.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Fetch sample photos with a free licence and print where they are."""
     rows = []

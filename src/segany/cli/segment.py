@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from segany.cli import _prompts
+from segany.cli._options import DeviceOption, JsonOption, MaxPixelsOption, ModelOption, PrecisionOption, RuntimeOption
 from segany.cli._output import Outcome, output_names, write_outcome
 from segany.errors import SeganyError
 
@@ -42,10 +43,10 @@ def command(
     mask: Annotated[Path | None, typer.Option(help="A picture of a rough mask, white on black.")] = None,
     prompts: Annotated[Path | None, typer.Option(help="A JSON file: prompts for all images, or by file name.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out"),
-    model: Annotated[str, typer.Option(help="A name of `segany weights list`, or a checkpoint file.")] = "mobile_sam",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, mixed, balanced, bfloat16 or int8.")] = "auto",
-    runtime: Annotated[str, typer.Option(help="auto, torch or openvino.")] = "auto",
+    model: ModelOption = "mobile_sam",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    runtime: RuntimeOption = "auto",
     multimask: Annotated[
         bool, typer.Option("--multimask", help="Keep all three masks of each prompt: whole, part and subpart.")
     ] = False,
@@ -53,8 +54,8 @@ def command(
     cutout: Annotated[
         bool, typer.Option("--cutout", help="Write the object on transparent ground instead of the mask.")
     ] = False,
-    max_pixels: Annotated[int | None, typer.Option(min=1, help="Largest image read whole, in pixels.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    max_pixels: MaxPixelsOption = None,
+    as_json: JsonOption = False,
 ) -> int:
     """Segment what you point at, in one photo or many.
 

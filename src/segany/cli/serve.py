@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from segany.cli._options import DeviceOption, ModelOption, PrecisionOption, RuntimeOption
+
 __all__ = ["command"]
 
 
@@ -16,10 +18,10 @@ def command(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; any but this machine's needs users.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8000,
-    model: Annotated[str, typer.Option(help="A name of `segany weights list`, or a checkpoint file.")] = "mobile_sam",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, mixed, balanced, bfloat16 or int8.")] = "auto",
-    runtime: Annotated[str, typer.Option(help="auto, torch or openvino.")] = "auto",
+    model: ModelOption = "mobile_sam",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    runtime: RuntimeOption = "auto",
     allow_host: Annotated[
         list[str] | None, typer.Option(help="Another name that browsers call this server by; repeat it.")
     ] = None,

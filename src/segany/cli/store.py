@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segany.cli._options import JsonOption, MaxPixelsOption
 from segany.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, help="Keep images and masks: add, look, freeze, compare, check.")
 
 _Where = Annotated[str, typer.Argument(metavar="STORE", help="A folder, or postgresql://USER:PASSWORD@HOST/DATABASE.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 _Actor = Annotated[
     str | None, typer.Option("--by", help="Who does this, for the audit log; your user name if left out.")
 ]
@@ -47,9 +47,9 @@ def init(
 def add(
     store: _Where,
     paths: Annotated[list[Path], typer.Argument(help="Photos, folders, patterns; annotated data of any known format.")],
-    max_pixels: Annotated[int | None, typer.Option(min=1, help="Largest image read whole, in pixels.")] = None,
+    max_pixels: MaxPixelsOption = None,
     by: _Actor = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Add photos and annotated data; what is there already is recognised, so the same command goes on after a stop."""
     from rich.console import Console
@@ -83,7 +83,7 @@ def ls(
     state: Annotated[
         str | None, typer.Option(help="Only records with a mask that is unreviewed, accepted, rejected or flagged.")
     ] = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> int:
     """List records, a page at a time."""
     with _opened(store) as opened:
@@ -103,7 +103,9 @@ def ls(
 
 @app.command()
 def show(
-    store: _Where, record: Annotated[int, typer.Argument(help="A record's number, from `ls`.")], as_json: _Json = False
+    store: _Where,
+    record: Annotated[int, typer.Argument(help="A record's number, from `ls`.")],
+    as_json: JsonOption = False,
 ) -> int:
     """Show a record: its image, its masks, what happened to it."""
     from segany.formats import sa1b
@@ -137,7 +139,7 @@ def split(
     test: Annotated[float, typer.Option(help="Share for testing; 0 for none.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Another number draws other records.")] = 0,
     by: _Actor = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Give records without a split one; groups and near-duplicates stay together."""
     shares = {name: share for name, share in (("train", train), ("val", val), ("test", test)) if share > 0}
@@ -157,7 +159,7 @@ def freeze(
     name: Annotated[str, typer.Argument(help="A new name.")],
     message: Annotated[str, typer.Option("--message", "-m", help="What it is for.")] = "",
     by: _Actor = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Give the present content a name under which it stays as it is."""
     with _opened(store) as opened:
@@ -170,7 +172,7 @@ def freeze(
 
 
 @app.command()
-def log(store: _Where, as_json: _Json = False) -> int:
+def log(store: _Where, as_json: JsonOption = False) -> int:
     """List the frozen versions, the newest first."""
     with _opened(store) as opened:
         versions = opened.versions.log()
@@ -189,7 +191,7 @@ def diff(
     before: Annotated[str, typer.Argument(help="Name of a version.")],
     after: Annotated[str, typer.Argument(help="Name of a version, or live for the present content.")] = "live",
     limit: Annotated[int, typer.Option(min=0, help="Most records to list.")] = 20,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Say what was added, removed and changed from one version to another."""
     with _opened(store) as opened:
@@ -213,7 +215,7 @@ def checkout(
     store: _Where,
     name: Annotated[str, typer.Argument(help="Name of a version.")],
     out: Annotated[Path, typer.Option(help="Folder to write to; empty or new.")],
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Write a version as a folder of images and records, with a manifest."""
     from segany.store.checkout import write_checkout
@@ -230,7 +232,7 @@ def checkout(
 
 
 @app.command()
-def check(store: _Where, as_json: _Json = False) -> int:
+def check(store: _Where, as_json: JsonOption = False) -> int:
     """Verify every file, every mask and every version; the exit code is 1 when something is wrong."""
     with _opened(store) as opened:
         report = opened.check()
@@ -253,7 +255,7 @@ def gc(
     ] = 30.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
     by: _Actor = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Delete past states that are in no version, and files that no record uses."""
     with _opened(store) as opened:
@@ -273,7 +275,7 @@ def gc(
 def stats(
     store: _Where,
     plot: Annotated[Path | None, typer.Option(help="Draw them into this file: PNG, PDF or SVG.")] = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Count images, masks, classes, people, sizes, places; and which images were altered."""
     from segany.store import plot_stats

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segany.cli._options import JsonOption, ModelOption, ThreadsOption
 from segany.cli._pairs import pair
 from segany.errors import ConfigError
 
@@ -26,7 +27,7 @@ def command(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run; the same command goes on where it was.")],
     tune: Annotated[str, typer.Option(help="scores, decoder, lora, full or distil.")] = "decoder",
-    model: Annotated[str, typer.Option(help="A name of `segany weights list`, or a checkpoint file.")] = "mobile_sam",
+    model: ModelOption = "mobile_sam",
     keep: Annotated[
         list[str] | None,
         typer.Option(help="Photos, folders or patterns on which answers should stay as they are; repeat it."),
@@ -39,9 +40,9 @@ def command(
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads for computing.")] = None,
+    threads: ThreadsOption = None,
     unchecked: Annotated[bool, typer.Option("--unchecked", help="Start even if memory will not suffice.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Tune a model on annotated images: says what it will do, does it, and writes a checkpoint.
 

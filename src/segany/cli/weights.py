@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from segany import weights
+from segany.cli._options import JsonOption
 from segany.cli._progress import download_bar
 from segany.errors import ConfigError, DigestError, WeightsError
 
@@ -13,13 +14,11 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="List, fetch, find and check weights and sample photos.")
 
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-
 
 @app.command("list")
 def list_entries(
     kind: Annotated[str | None, typer.Option(help="Only this kind: model, sample, detector, ...")] = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> int:
     """List every file that segany knows, with its licence and whether it is here."""
     kinds = dict.fromkeys(entry.kind for entry in weights.entries())
@@ -36,7 +35,7 @@ def list_entries(
 @app.command()
 def pull(
     names: Annotated[list[str] | None, typer.Argument(help="Names to fetch; the default model if none.")] = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Fetch weights into the cache; what is there already is left as it is."""
     rows = []
@@ -51,7 +50,7 @@ def pull(
 @app.command()
 def where(
     names: Annotated[list[str] | None, typer.Argument(help="Names to find; the default model if none.")] = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Print the path that each file has, or would have, in the cache."""
     rows = []
@@ -65,7 +64,7 @@ def where(
 @app.command()
 def verify(
     names: Annotated[list[str] | None, typer.Argument(help="Names to check; all that are here if none.")] = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Hash files of the cache again; a wrong one is moved aside, and the exit code is 1."""
     present = [entry.name for entry in weights.entries() if weights.place(entry.name).is_file()]
