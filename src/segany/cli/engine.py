@@ -46,7 +46,13 @@ _Set = Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE: a set
 @app.command()
 def run(
     store: _Where,
-    stage: Annotated[str, typer.Option(help="assisted-manual, semi-automatic or automatic.")],
+    stage: Annotated[
+        str,
+        typer.Option(
+            help="assisted-manual: people draw everything; semi-automatic: the model proposes, people decide; "
+            "automatic: nobody is asked."
+        ),
+    ],
     points_per_side: Annotated[int, typer.Option(min=1, help="Clicks along each side of an image.")] = 32,
     limit: Annotated[int | None, typer.Option(min=1, help="Most images to queue for people.")] = None,
     as_json: JsonOption = False,

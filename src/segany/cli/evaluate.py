@@ -24,7 +24,11 @@ _FILE_WIDTH = 1000
 def evaluate(
     protocol: Annotated[
         str,
-        typer.Argument(help="clicks, noc, boxes, agreement, calibration, everything, hierarchy, edges or video."),
+        typer.Argument(
+            help="clicks: masks after so many clicks; noc: clicks until a mask is good; boxes: masks of boxes; agreement: "
+            "of two models; calibration: is the predicted IoU right; everything: all masks of an image; hierarchy: parts "
+            "and wholes; edges; video."
+        ),
     ],
     data: Annotated[
         list[str], typer.Option(help="NAME=PATH of annotated images of any format; repeat it for several sets.")

@@ -26,7 +26,13 @@ def command(
         typer.Option(help="NAME=PATH of annotated images of any format, or STORE@VERSION; repeat it."),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run; the same command goes on where it was.")],
-    tune: Annotated[str, typer.Option(help="scores, decoder, lora, full or distil.")] = "decoder",
+    tune: Annotated[
+        str,
+        typer.Option(
+            help="What learns. scores: which of three masks is meant; decoder: the outlines, in minutes on a CPU; lora: "
+            "the encoder, a little; full: everything; distil: a new, small encoder."
+        ),
+    ] = "decoder",
     model: ModelOption = "mobile_sam",
     keep: Annotated[
         list[str] | None,
