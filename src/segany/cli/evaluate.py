@@ -25,9 +25,9 @@ def evaluate(
     protocol: Annotated[
         str,
         typer.Argument(
-            help="clicks: masks after so many clicks; noc: clicks until a mask is good; boxes: masks of boxes; agreement: "
-            "of two models; calibration: is the predicted IoU right; everything: all masks of an image; hierarchy: parts "
-            "and wholes; edges; video."
+            help="clicks: masks after so many clicks; noc: clicks until a mask is good; boxes: masks of boxes; "
+            "agreement: of two models; calibration: is the predicted IoU right; everything: all masks of an image; "
+            "hierarchy: parts and wholes; edges; video."
         ),
     ],
     data: Annotated[

@@ -29,8 +29,8 @@ def command(
     tune: Annotated[
         str,
         typer.Option(
-            help="What learns. scores: which of three masks is meant; decoder: the outlines, in minutes on a CPU; lora: "
-            "the encoder, a little; full: everything; distil: a new, small encoder."
+            help="What learns. scores: which of three masks is meant; decoder: the outlines, in minutes on a CPU; "
+            "lora: the encoder, a little; full: everything; distil: a new, small encoder."
         ),
     ] = "decoder",
     model: ModelOption = "mobile_sam",
