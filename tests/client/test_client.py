@@ -71,6 +71,9 @@ def test_from_photo_to_export(client: Client, photo: Path, tmp_path: Path) -> No
         uploaded.id, expected=record.revision, put=[AnnotationInput(id="a", mask=best.mask, category="cup")]
     )
     assert record.annotations[0].mask.rle() == best.mask.rle()
+    assert client.suggest_names(uploaded.id, "a") == []
+    with pytest.raises(errors.NotInStoreError, match="has no annotation 'b'"):
+        client.suggest_names(uploaded.id, "b")
     record = client.review(uploaded.id, {"a": "accept"}, expected=record.revision)
     assert record.annotations[0].review_state == "accepted"
     *_, before, last = client.revisions(uploaded.id)

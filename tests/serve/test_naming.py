@@ -310,6 +310,14 @@ def test_a_mask_that_is_none_is_refused_and_an_empty_one_has_no_name(server: Any
     client.post(f"{API}/records/{record}/embedding")
     put(client, record, ("a", 0, "cup"), ("b", 1, "plate"))
     until(client, record, 0, "cup")
+    by_name = client.post(f"{API}/records/{record}/names", json={"annotation": "b"})
+    assert by_name.json()["names"][0]["name"] == "plate"
+    for body in ({}, {"annotation": "b", "mask": make_mask()}):
+        neither = client.post(f"{API}/records/{record}/names", json=body)
+        assert neither.status_code == 422
+        assert "name a mask or an annotation, one of the two" in neither.json()["message"]
+    absent = client.post(f"{API}/records/{record}/names", json={"annotation": "z"})
+    assert (absent.status_code, absent.json()["message"]) == (404, f"record {record} has no annotation 'z'.")
     empty = RLE.from_mask(np.zeros(SIZE, dtype=np.bool_))
     mask = {"size": [60, 80], "counts": empty.counts.decode()}
     assert client.post(f"{API}/records/{record}/names", json={"mask": mask}).json() == {"names": []}

@@ -199,6 +199,17 @@ def test_lists(store: Store, samples: Any) -> None:
     assert [each.id for each in store.records.iterate()] == ids
 
 
+def test_one_annotation(store: Store, stored: StoredRecord, samples: Any) -> None:
+    for each in stored.record.annotations:
+        found = store.records.annotation(stored.id, each.id)
+        assert (found.id, found.segmentation, found.box) == (each.id, each.segmentation, each.box)
+    gone = stored.record.annotations[0].id
+    store.records.save(stored.id, expected=stored.revision, actor="ann", put=[], remove=[gone])
+    for record, name in ((stored.id, gone), (stored.id, str(gone)), (99, gone)):
+        with pytest.raises(NotInStoreError, match=f"record {record} has no annotation {name!r}"):
+            store.records.annotation(record, name)
+
+
 def test_records_with_names_the_last_changed_first(store: Store, samples: Any, tmp_path: Path) -> None:
     for seed in range(4):
         samples.photo(tmp_path / "in" / f"{seed}.png", seed)

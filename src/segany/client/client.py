@@ -244,20 +244,24 @@ class Client(CollectionCalls):
         asked = PredictRequest(prompts=list(prompts), multimask=multimask, refine=refine, alternatives=alternatives)
         return self._connection.ask(PredictReply, "POST", f"/records/{record_id}/predict", asked)
 
-    def suggest_names(self, record_id: int, mask: Mask | RLE) -> list[NameReply]:
+    def suggest_names(self, record_id: int, what: Mask | RLE | int | str) -> list[NameReply]:
         """What an object could be called, the likeliest first: learned from what people named.
 
         Args:
             record_id: Of which record's image.
-            mask: The object, of the image's size.
+            what: The object: a mask of the image's size, or an annotation's id.
 
         Returns:
             At most three; none while fewer than two names were learned.
 
         Raises:
             MaskError: The mask does not have the image's size.
+            NotInStoreError: There is no such annotation.
         """
-        asked = NamesRequest(mask=Mask.of(mask) if isinstance(mask, RLE) else mask)
+        if isinstance(what, int | str):
+            asked = NamesRequest(annotation=what)
+        else:
+            asked = NamesRequest(mask=Mask.of(what) if isinstance(what, RLE) else what)
         return self._connection.ask(NamesReply, "POST", f"/records/{record_id}/names", asked).names
 
     def everything(self, record_id: int, grid: GridWords | None = None) -> Everything:

@@ -85,6 +85,24 @@ class Records:
             raise _no_record(record_id)
         return found[0]
 
+    def annotation(self, record_id: int, annotation_id: int | str) -> Annotation:
+        """One annotation of a record, as it is now.
+
+        Args:
+            record_id: Which record.
+            annotation_id: Which of its annotations.
+
+        Raises:
+            NotInStoreError: There is none.
+        """
+        asked = annotation_rows([record_id], None).where(AnnotationRow.identity == to_identity(annotation_id))
+        with self._database.read() as connection:
+            size = connection.execute(select(ImageRow.height, ImageRow.width).where(ImageRow.id == record_id)).first()
+            row = connection.execute(asked).first()
+        if size is None or row is None:
+            raise NotInStoreError(f"record {record_id} has no annotation {annotation_id!r}.")
+        return annotation_from_row(row, Size(*size))
+
     def ids(
         self,
         *,

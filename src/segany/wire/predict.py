@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
-from segany.wire.base import Box, Mask, PromptWords, Reply, Request, example
+from segany.wire.base import AnnotationId, Box, Mask, PromptWords, Reply, Request, example
 from segany.wire.records import AnnotationReply
 
 __all__ = [
@@ -190,15 +190,25 @@ class PredictReply(Reply):
 
 
 class NamesRequest(Request):
-    """What could this object be called?
+    """What could this object be called? It is told by its mask, or by the annotation that has it.
 
     Attributes:
         mask: The object, of the image's size.
+        annotation: An annotation of the record.
     """
 
-    model_config = ConfigDict(json_schema_extra=example({"mask": {"size": [4, 4], "counts": "52203"}}))
+    model_config = ConfigDict(
+        json_schema_extra=example({"mask": {"size": [4, 4], "counts": "52203"}}, {"annotation": "9f1c"})
+    )
 
-    mask: Mask
+    mask: Mask | None = None
+    annotation: AnnotationId | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> "NamesRequest":
+        if (self.mask is None) == (self.annotation is None):
+            raise ValueError("name a mask or an annotation, one of the two")
+        return self
 
 
 class NameReply(Reply):

@@ -10,7 +10,6 @@ import type {
   Id,
   ImageRecord,
   Job,
-  Mask,
   NameSuggestion,
   PredictReply,
   Prompt,
@@ -129,8 +128,8 @@ export const api = {
     ask<PredictReply>("POST", `/records/${id}/predict`, { body: { prompts: [prompt], alternatives }, again: 1 }),
   predictSeveral: (id: number, prompt: Prompt) =>
     ask<PredictReply>("POST", `/records/${id}/predict`, { body: { prompts: [prompt], multimask: true } }),
-  names: (id: number, mask: Mask) =>
-    ask<{ names: NameSuggestion[] }>("POST", `/records/${id}/names`, { body: { mask }, again: 0 }),
+  names: (id: number, annotation: Id) =>
+    ask<{ names: NameSuggestion[] }>("POST", `/records/${id}/names`, { body: { annotation }, again: 0 }),
 
   everything: (id: number, adaptive: boolean) =>
     ask<Run>("POST", `/records/${id}/everything`, { body: { grid: { adaptive } } }),

@@ -28,15 +28,20 @@ export const suggested = computed<NameSuggestion[]>(() => {
 });
 
 const advice = new Advice(
-  async ({ record, mask }) => (await api.names(record, mask)).names,
+  async ({ record, id }) => (await api.names(record, id)).names,
   (found, about) => (answer.value = { about, names: found }),
   AGAIN_MS,
 );
 
+/** By its id a mask costs hardly a byte; the server has it when it is saved. */
+const isSaved = ({ id, mask }: Nameless) =>
+  current.value?.annotations.find((each) => each.id === id)?.mask.counts === mask.counts;
+
 effect(() => {
   // With fewer labels there is nothing to tell apart; what waits to be embedded is not held up.
   const ready = names.value.length > 1 && embedding.value?.state === "ready" && !offline.value;
-  advice.about(ready ? nameless.value : null);
+  const about = nameless.value;
+  advice.about(ready && about && isSaved(about) ? about : null);
 });
 
 /** As a screen reader says it. */
