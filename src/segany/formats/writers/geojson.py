@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segany.formats._mask_rings import polygons_of
-from segany.formats._placing import ImageFile
 from segany.formats._own import OWN, info_to_own, whole_to_own
+from segany.formats._placing import ImageFile
 from segany.formats.geojson import pixels_to_map, raster_map
 from segany.formats.writers._files import ImageFolder, json_bytes, write_beside
 from segany.formats.writers.target import Options

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from segany.formats._mask_rings import crop_mask, polygons_of
-from segany.formats._placing import ImageFile
 from segany.formats._own import OWN, info_to_own, whole_to_own
+from segany.formats._placing import ImageFile
 from segany.formats.coco import NO_CATEGORY
 from segany.formats.labelme import DOCUMENT_FIELDS, SHAPE_FIELDS
 from segany.formats.writers._files import ImageFolder, json_bytes, write_beside

@@ -8,8 +8,8 @@ import numpy as np
 
 from segany.errors import RecordError
 from segany.formats._names import SafeNames
-from segany.formats._placing import ImageFile, place_image
 from segany.formats._own import OWN
+from segany.formats._placing import ImageFile, place_image
 from segany.formats.sav import FRAME_STEP, STEP
 from segany.formats.writers._files import image_suffix, json_bytes
 from segany.formats.writers.target import Options

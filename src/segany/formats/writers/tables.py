@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from segany.errors import RecordError
-from segany.formats._placing import ImageFile
 from segany.formats._own import annotation_to_own, image_to_own
+from segany.formats._placing import ImageFile
 from segany.formats.tables import ANNOTATIONS, CATEGORIES, IMAGES, needed, schemas
 from segany.formats.writers._files import ImageFolder
 from segany.formats.writers.target import Options
