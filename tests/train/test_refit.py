@@ -70,7 +70,8 @@ def test_what_is_said_of_kept_photos_stays(tiny: Sam, make_config: Make) -> None
     photo = KeptPhoto(Size(40, 60), embedding(1), embedding(1))
     kept = kept_evidence(tiny, teacher, [lambda: photo] * 3, make_config(refit_objects=30))
     assert kept is not None
-    assert len(kept.tokens) == 30
+    # Sixty clicks anywhere, and up to sixty in the middle of what is seen there.
+    assert 60 < len(kept.tokens) <= 120
     objects = Evidence(torch.randn(40, 32) + 3, torch.rand(40, 4))
     fit_head(tiny, objects, kept)
     with torch.no_grad():
@@ -116,4 +117,4 @@ def test_the_task_gives_both_kinds_of_evidence(
     objects, kept = task.evidence()
     assert objects is not None
     assert kept is not None
-    assert len(kept.tokens) == 8
+    assert 16 <= len(kept.tokens) <= 32

@@ -110,7 +110,7 @@ def make_plan(
     validations = steps // config.val_every + 2
     seconds = (
         steps * config.images_per_step / config.devices * per_image
-        + 2 * config.refit_objects * decode / 3
+        + (5 if config.keep_weight else 1) * config.refit_objects * decode / 3
         + validations * min(config.val_objects, 10 * len(samples.val)) * 5 * decode / 3
         + embeddings * max(encode, 0.4)
     )
