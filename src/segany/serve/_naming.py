@@ -16,7 +16,7 @@ from segany.engine.features import mask_features
 from segany.engine.models import CLASSES, class_names, keep
 from segany.engine.reviews import NAMED_IMAGES, named_masks
 from segany.engine.stages import ENGINE
-from segany.errors import BusyError, ConfigError, NotInStoreError, SeganyError
+from segany.errors import BusyError, NotInStoreError, SeganyError
 from segany.masks import RLE
 from segany.predict import EmbeddingCache, ImageEmbedding, Predictor
 from segany.schema import Annotation
@@ -192,8 +192,8 @@ class Names:
         """Go on from what is kept, until the masks were looked at."""
         try:
             kept = await self._reading.run(class_names, self._store)
-        except ConfigError as error:
-            # Of another version: learned anew.
+        except SeganyError as error:
+            # Of another version, mostly: learned anew.
             _log.info("%s", error)
             kept = None
         if kept is not None and kept.encoder_digest == self._predictor.backend.encoder_digest:

@@ -1,17 +1,25 @@
 """Reading records, as they are now or as they were at a revision."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
 
 from segany.geometry import Size
-from segany.schema import Record
+from segany.schema import Record, ReviewState
 from segany.store._rows import annotation_from_row, record_from_row
 from segany.store.models import AnnotationRow, ImageRow, MaskRow, PixelsRow, SplitRow
 
-__all__ = ["StoredRecord", "annotation_rows", "is_there", "load_records", "record_rows"]
+__all__ = [
+    "RecordSummary",
+    "StoredRecord",
+    "annotation_rows",
+    "is_there",
+    "load_records",
+    "named_rows",
+    "record_rows",
+]
 
 _MAX_IN = 500
 
@@ -37,6 +45,31 @@ class StoredRecord:
     has_pixels: bool
     altered: bool
     near_group: int
+
+
+@dataclass(frozen=True)
+class RecordSummary:
+    """A record in a list.
+
+    Attributes:
+        id: Its number in the store.
+        file_name: Of its image.
+        size: Of its image.
+        masks: Review state -> annotations in it.
+        split: Or None.
+        has_pixels: Whether its image is stored.
+        altered: Whether an ingest step changed the image.
+        revision: The revision that changed it last.
+    """
+
+    id: int
+    file_name: str
+    size: Size
+    masks: Mapping[ReviewState, int]
+    split: str | None
+    has_pixels: bool
+    altered: bool
+    revision: int
 
 
 def is_there(model: type[ImageRow] | type[AnnotationRow] | type[SplitRow], at: int | None) -> ColumnElement[bool]:
@@ -74,6 +107,20 @@ def annotation_rows(image_ids: Sequence[int], at: int | None) -> Select[Any]:
         .join(MaskRow, MaskRow.id == AnnotationRow.mask_id)
         .where(AnnotationRow.image_id.in_(image_ids), is_there(AnnotationRow, at))
         .order_by(AnnotationRow.image_id, AnnotationRow.id)
+    )
+
+
+def named_rows(limit: int) -> Select[int, int]:
+    """Number and revision of stored images with an annotation that has a class, the last changed first."""
+    named = select(AnnotationRow.id).where(
+        AnnotationRow.image_id == ImageRow.id, is_there(AnnotationRow, None), AnnotationRow.category.is_not(None)
+    )
+    return (
+        select(ImageRow.id, ImageRow.revision)
+        .join(PixelsRow, PixelsRow.image_id == ImageRow.id)
+        .where(is_there(ImageRow, None), named.exists())
+        .order_by(ImageRow.revision.desc(), ImageRow.id.desc())
+        .limit(limit)
     )
 
 

@@ -10,7 +10,15 @@ from segany.errors import ConfigError, ConflictError, NotInStoreError, RecordErr
 from segany.geometry import Size
 from segany.schema import Annotation, ReviewState
 from segany.store._editing import Edit
-from segany.store._reading import StoredRecord, annotation_rows, is_there, load_records, record_rows
+from segany.store._reading import (
+    RecordSummary,
+    StoredRecord,
+    annotation_rows,
+    is_there,
+    load_records,
+    named_rows,
+    record_rows,
+)
 from segany.store._rows import annotation_from_row, annotation_values_of_row, to_identity
 from segany.store.database import Database, Writing, to_time
 from segany.store.events import event_row
@@ -20,31 +28,6 @@ from segany.store.review import ReviewAction
 __all__ = ["PastAnnotation", "RecordSummary", "Records"]
 
 _PAGE = 200
-
-
-@dataclass(frozen=True)
-class RecordSummary:
-    """A record in a list.
-
-    Attributes:
-        id: Its number in the store.
-        file_name: Of its image.
-        size: Of its image.
-        masks: Review state -> annotations in it.
-        split: Or None.
-        has_pixels: Whether its image is stored.
-        altered: Whether an ingest step changed the image.
-        revision: The revision that changed it last.
-    """
-
-    id: int
-    file_name: str
-    size: Size
-    masks: Mapping[ReviewState, int]
-    split: str | None
-    has_pixels: bool
-    altered: bool
-    revision: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,18 +123,8 @@ class Records:
         Args:
             limit: Most records.
         """
-        named = select(AnnotationRow.id).where(
-            AnnotationRow.image_id == ImageRow.id, is_there(AnnotationRow, None), AnnotationRow.category.is_not(None)
-        )
-        asked = (
-            select(ImageRow.id, ImageRow.revision)
-            .join(PixelsRow, PixelsRow.image_id == ImageRow.id)
-            .where(is_there(ImageRow, None), named.exists())
-            .order_by(ImageRow.revision.desc(), ImageRow.id.desc())
-            .limit(limit)
-        )
         with self._database.read() as connection:
-            return [(int(row.id), int(row.revision)) for row in connection.execute(asked)]
+            return [(int(row.id), int(row.revision)) for row in connection.execute(named_rows(limit))]
 
     def iterate(
         self, record_ids: Sequence[int] | None = None, *, revision: int | None = None
