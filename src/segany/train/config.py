@@ -74,8 +74,8 @@ class TrainConfig:
         keep_clicks: Clicks on such an image in a step.
         keep_every: Of so many images that teach, one is followed by such an image.
         refit_objects: Objects on which, at the end, the IoU head alone is fitted once more to masks that no longer
-            change, and photos' clicks on which its answers are kept; 0 for not at all. It stays as it was if that is
-            not better on what validates.
+            change, and photos' clicks on which its answers are kept; 0 for not at all. It stays as it was if
+            that validates worse.
         blend: Share of the trained parameters in the result; the rest are the original's (arXiv 2109.01903).
         student_dims: "distil": widths of the small encoder.
         student_depths: "distil": its blocks.

@@ -116,7 +116,10 @@ class Interactive:
         """What the IoU head can be fitted on once more: of the training side, and of the photos that are kept."""
         photos = [functools.partial(self._photo, path) for path in self._keep]
         kept = None if self._teacher is None else kept_evidence(self._model, self._teacher, photos, self._config)
-        return object_evidence(self._model, self._samples, self.embed, self._config), kept
+        return object_evidence(self._model, self._samples, self._as_it_is, self._config), kept
+
+    def _as_it_is(self, sample: Sample, place: int) -> Tensor:
+        return self._embedding(sample, place, View(), 0)
 
     def _view(self, place: int, number: int, attempt: int, rng: np.random.Generator) -> tuple[View, int]:
         if self._config.trains_encoder:
