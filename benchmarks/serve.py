@@ -40,7 +40,7 @@ API = "/api/v1"
 WIDTH, HEIGHT = 1280, 853
 THINK_SECONDS = (0.8, 3.0)
 # Within which all annotators open their images.
-ARRIVAL_SECONDS = 10.0
+ARRIVAL_SECONDS = 3.0
 # As the page does while an image is made ready.
 POLL_SECONDS = 0.25
 SOAK_MINUTE = 60.0

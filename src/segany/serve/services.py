@@ -37,8 +37,6 @@ _log = logging.getLogger("segany.serve")
 CHOOSER = "engine.chooser"
 _CHOOSER_SECONDS = 2.0
 _STORE_THREADS = 8
-# To keep up with a group of people who begin at once; more would only take the processor from those who click.
-_WARMING_THREADS = 2
 _IDLE_SECONDS = 0.5
 _THUMBNAILS = 2000
 
@@ -80,7 +78,7 @@ class Services:
         reading: Threads for the store and files.
         predicting: Threads for prompts.
         encoding: The thread that embeds images.
-        warming: Threads that read saved embeddings.
+        warming: The thread that reads saved embeddings.
         generating: The thread that finds everything.
         planning: The thread that says what exports would lose.
         stopping: Set when the server begins to stop.
@@ -103,12 +101,12 @@ class Services:
         self.stopping = threading.Event()
         self.reading = WorkPool("the store", _STORE_THREADS, 4 * settings.max_waiting)
         self.predicting = WorkPool("prompts", cores, settings.max_waiting)
-        self.encoding = WorkPool("embeddings", 1, settings.max_waiting_images)
-        self.warming = WorkPool("saved embeddings", _WARMING_THREADS, 4 * settings.max_waiting)
+        self.encoding = WorkPool("embeddings", 1, settings.max_waiting_images, after=self.predicting)
+        self.warming = WorkPool("saved embeddings", 1, 4 * settings.max_waiting, after=self.predicting)
         self.generating = WorkPool("everything", 1, settings.max_waiting_images)
         self.planning = WorkPool("plans of exports", 1, settings.max_waiting_images)
         self._hashing = WorkPool("sign-ins", 1, 16)
-        self._naming = WorkPool("names", 1, 1)
+        self._naming = WorkPool("names", 1, 1, after=self.predicting)
         self.pools = (
             *(self.reading, self.predicting, self.encoding, self.warming),
             *(self.generating, self.planning, self._hashing, self._naming),
