@@ -4,7 +4,7 @@ The reference enlarges in two bilinear steps, to the model's padded input and fr
 one axis both are one linear map from cells to pixels, with at most four cells a pixel.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -14,7 +14,7 @@ __all__ = ["Axis", "axis_of"]
 
 # Pixels in one block of the banded map: enough for a matrix product to be worth its call, few enough for the band to
 # stay narrow. With a handful of columns, calls cost more than what is multiplied.
-_BLOCK, _THIN_BLOCK = 64, 512
+_BLOCK, _THIN_BLOCK = 32, 512
 _THIN = 8
 # Multiplications in one product: beyond 2**18 OpenBLAS wakes its threads, which costs more than it saves here.
 _PRODUCT = 2**18
@@ -34,7 +34,6 @@ class Axis:
         cell_shares: [2, 2, length] float32, of the cells.
         first: [length] int64, the first cell that a pixel reads; never falls from one pixel to the next.
         last: [length] int64, the last one.
-        blocks: Pixels in a block -> for each block the first cell that it reads and [pixels, cells] float32 shares.
     """
 
     length: int
@@ -43,7 +42,7 @@ class Axis:
     cell_shares: Floats
     first: Integers
     last: Integers
-    blocks: dict[int, tuple[tuple[int, Floats], ...]]
+    _blocks: dict[int, tuple[tuple[int, Floats], ...]] = field(default_factory=dict)
 
     def reached(self, start: int, stop: int) -> tuple[int, int]:
         """Pixels, as a half-open range, that read any of the cells from `start` up to `stop`."""
@@ -73,8 +72,9 @@ class Axis:
         pixels = np.empty((stop - start, cells.shape[1]), dtype=np.float32)
         end_cell = first_cell + len(cells)
         block = _THIN_BLOCK if cells.shape[1] <= _THIN else _BLOCK
+        blocks = self._banded(block)
         for number in range(start // block, -(-stop // block)):
-            cell, shares = self.blocks[block][number]
+            cell, shares = blocks[number]
             top, bottom = max(start, number * block), min(stop, (number + 1) * block)
             low, high = max(cell, first_cell), min(cell + shares.shape[1], end_cell)
             rows = shares[top - number * block : bottom - number * block, low - cell : high - cell]
@@ -84,6 +84,22 @@ class Axis:
                 part = slice(left, left + columns)
                 np.matmul(rows, source[:, part], out=target[:, part])
         return pixels
+
+    def _banded(self, block: int) -> tuple[tuple[int, Floats], ...]:
+        """For each block of so many pixels the first cell that it reads and [pixels, cells] shares; made when needed."""
+        if block not in self._blocks:
+            products = self.shares[:, None].astype(np.float64) * self.cell_shares
+            parts = []
+            for start in range(0, self.length, block):
+                pixels = slice(start, min(start + block, self.length))
+                left = int(self.first[start])
+                matrix = np.zeros((pixels.stop - start, int(self.last[pixels.stop - 1]) + 1 - left))
+                rows = np.arange(pixels.stop - start)
+                np.add.at(matrix, (rows, self.cells[..., pixels] - left), products[..., pixels])
+                parts.append((left, matrix.astype(np.float32)))
+            # Under two threads it may be made twice, to the same end.
+            self._blocks[block] = tuple(parts)
+        return self._blocks[block]
 
 
 @lru_cache(maxsize=64)
@@ -100,19 +116,7 @@ def axis_of(length: int, model_length: int, padded_length: int, cells: int) -> A
     flat, flat_shares = _bilinear(model_pixels.ravel(), padded_length, cells)
     # [cell, model pixel, pixel] -> [model pixel, cell, pixel]
     read, cell_shares = flat.reshape(2, 2, length).swapaxes(0, 1), flat_shares.reshape(2, 2, length).swapaxes(0, 1)
-    first, last = read.min(axis=(0, 1)), read.max(axis=(0, 1))
-    products = shares[:, None].astype(np.float64) * cell_shares
-    blocks = {}
-    for block in (_BLOCK, _THIN_BLOCK):
-        parts = []
-        for start in range(0, length, block):
-            pixels = slice(start, min(start + block, length))
-            left = int(first[start])
-            matrix = np.zeros((pixels.stop - start, int(last[pixels.stop - 1]) + 1 - left))
-            np.add.at(matrix, (np.arange(pixels.stop - start), read[..., pixels] - left), products[..., pixels])
-            parts.append((left, matrix.astype(np.float32)))
-        blocks[block] = tuple(parts)
-    return Axis(length, read, shares, cell_shares, first, last, blocks)
+    return Axis(length, read, shares, cell_shares, read.min(axis=(0, 1)), read.max(axis=(0, 1)))
 
 
 def _bilinear(position: Integers, length: int, source_length: int) -> tuple[Integers, Floats]:

@@ -48,9 +48,7 @@ class RLE:
         object.__setattr__(self, "size", size)
         if runs is not given or not _runs.is_shortest(self.counts):
             object.__setattr__(self, "counts", _runs.encode_counts(runs))
-        # Nearly every mask that is read is asked for these, and the runs are at hand only now.
-        object.__setattr__(self, "area", int(runs[1::2].sum()))
-        object.__setattr__(self, "box", _box_of(runs, size.height))
+        self._measure(runs)
 
     @classmethod
     def _from_runs(cls, size: Size, runs: NDArray[np.int64]) -> "RLE":
@@ -59,6 +57,12 @@ class RLE:
         object.__setattr__(rle, "size", size)
         object.__setattr__(rle, "counts", _runs.encode_counts(runs))
         return rle
+
+    def _measure(self, runs: NDArray[np.int64]) -> "RLE":
+        """Nearly every mask that is read or drawn is asked for these, and the runs are at hand only now."""
+        object.__setattr__(self, "area", int(runs[1::2].sum()))
+        object.__setattr__(self, "box", _box_of(runs, self.size.height))
+        return self
 
     @classmethod
     def from_mask(cls, mask: NDArray[np.bool_]) -> "RLE":
@@ -110,7 +114,8 @@ class RLE:
                 f"the strips of {Size(y1 - y0, x1 - x0)} must be {x1 - x0} pixels wide in all, got {column - x0}."
             )
         toggles = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
-        return cls._from_runs(size, _runs.runs_from_toggles(_cancelled(toggles, size.area), size.area))
+        runs = _runs.runs_from_toggles(_cancelled(toggles, size.area), size.area)
+        return cls._from_runs(size, runs)._measure(runs)
 
     @classmethod
     def from_counts(cls, size: Size, counts: Sequence[int] | NDArray[np.integer]) -> "RLE":
