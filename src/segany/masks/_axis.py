@@ -86,7 +86,7 @@ class Axis:
         return pixels
 
     def _banded(self, block: int) -> tuple[tuple[int, Floats], ...]:
-        """For each block of so many pixels the first cell that it reads and [pixels, cells] shares; made when needed."""
+        """For each block of so many pixels its first cell, and its [pixels, cells] shares; made when first needed."""
         if block not in self._blocks:
             products = self.shares[:, None].astype(np.float64) * self.cell_shares
             parts = []
