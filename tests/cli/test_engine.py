@@ -12,7 +12,7 @@ from segany.cli.main import main
 from segany.engine import open_store
 from segany.engine.models import CHOOSER, CLASSES, class_names, keep
 from segany.engine.tasks import TaskAnswer, answer_task, next_task
-from segany.masks import RLE
+from segany.masks import RLE, rle_iou_matrix
 from segany.predict.choose import Candidates, MaskChooser
 from segany.schema import Annotation
 from segany.store import create_store
@@ -71,6 +71,34 @@ def test_a_stage_its_queue_and_what_is_learned(where: str, capsys: pytest.Captur
     assert "the names were learned with another encoder; learn again: segany engine learn" in capsys.readouterr().err
 
 
+def test_more_of_the_same(where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.open(tmp_path / "discs.png").transpose(Image.Transpose.ROTATE_180).save(tmp_path / "turned.png")
+    disc = np.hypot(np.arange(160) - 50, np.arange(120)[:, None] - 60) <= 25
+    with open_store(where) as store:
+        store.add(tmp_path / "turned.png", actor="test")
+        red = Annotation("red", RLE.from_mask(disc), category="cup", source="manual", review_state="accepted")
+        store.records.save(1, expected=store.records.get(1).revision, actor="anna", put=[red])
+    assert main(["engine", "like", where, "1", "--points-per-side", "4", "--limit", "5"]) == 0
+    said = capsys.readouterr().out
+    with open_store(where) as store:
+        found = store.records.get(2).record.objects
+    assert said.splitlines() == [
+        f"1 images, 1 exemplars of cup: {len(found)} proposals",
+        f"they are flagged; decide on them on the page: segany serve --store {where}",
+    ]
+    assert {(one.category, one.review_state, one.source) for one in found} == {("cup", "flagged", "automatic")}
+    assert min(one.extra["likeness"] for one in found) >= 0.65
+    turned = RLE.from_mask(disc[::-1, ::-1])
+    assert rle_iou_matrix([one.segmentation for one in found], [turned]).max() > 0.8
+    # The same objects are proposed once.
+    again = ["engine", "like", where, "1", "--mask", "red", "--on", "2", "--points-per-side", "4", "--limit", "5"]
+    assert main([*again, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result == {"images": 1, "exemplars": 1, "category": "cup", "found": 0}
+    assert main(["engine", "like", where, "2", "--on", "1", "--least", "1", "--points-per-side", "4"]) == 0
+    assert capsys.readouterr().out.endswith(": 0 proposals\n")
+
+
 def test_checks_of_people(where: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["engine", "check", where, "--second-looks", "1"]) == 0
     assert "0 images are to be looked at a second time" in capsys.readouterr().out
@@ -117,7 +145,9 @@ def test_models(where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     ("words", "message"),
     [
         (["run", "--stage", "all"], "stage must be one of assisted-manual, semi-automatic, automatic, got 'all'."),
-        (["names", "1"], "no names were learned; name some accepted masks, then: segany engine learn"),
+        (["names", "1"], "no names were learned; name some masks, then: segany engine learn"),
+        (["like", "1"], "record 1 must have masks that nobody rejected; draw one, or name another record."),
+        (["like", "1", "--mask", "7", "--category", "cup"], "record 1 must have the mask 7 of the class 'cup' that"),
         (["promote", "--version", "v", "--out", "o", "--guard", "x"], "--guard must be NAME=VALUE, got 'x'."),
         (["promote", "--version", "v", "--out", "o", "--set", "speed=1"], "unknown training setting 'speed'."),
     ],

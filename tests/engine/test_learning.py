@@ -19,6 +19,7 @@ from segany.engine.reviews import learn_names
 from segany.errors import ConfigError
 from segany.geometry import Frame, Size
 from segany.masks import RLE
+from segany.predict.automatic import GridSettings
 from segany.schema import Annotation
 
 Made = Callable[[int], Any]
@@ -207,14 +208,20 @@ def test_an_exemplar_proposes_more_of_the_same(painted: Made) -> None:
     made = painted(3)
     first, *others = made.truths
     embedding = made.predictor.embed(made.store.image(first))
-    reds = [mask for mask, name in zip(made.truths[first], made.names[first], strict=True) if name == "red"]
-    exemplars = mask_features(embedding, reds[:1])
+    features = mask_features(embedding, made.truths[first])
+    is_red = np.array([name == "red" for name in made.names[first]])
+    grid = GridSettings(points_per_side=8)
     for number in others:
-        embedding = made.predictor.embed(made.store.image(number))
-        found = propose_like(made.predictor, embedding, exemplars, category="red")
+        image = made.store.image(number)
         wanted = [mask for mask, name in zip(made.truths[number], made.names[number], strict=True) if name == "red"]
-        assert len(found) == len(compare_masks([one.segmentation for one in found], wanted)) == 2
-        assert found[0].category == "red"
-        assert found[0].extra["likeness"] >= found[1].extra["likeness"]
+        found = propose_like(made.predictor, image, features[is_red][:1], grid=grid, category="red")
+        assert len(compare_masks([one.segmentation for one in found[:2]], wanted)) == 2
+        assert {one.category for one in found} == {"red"}
+        assert [one.id for one in found] == list(range(len(found)))
+        assert min(one.extra["likeness"] for one in found[:2]) > max(one.extra["likeness"] for one in found[2:])
+        told = propose_like(made.predictor, image, features[is_red][:1], others=features[~is_red], grid=grid)
+        assert [one.segmentation for one in told] == [one.segmentation for one in found[:2]]
+        assert len(propose_like(made.predictor, image, features[is_red], grid=grid, limit=1)) == 1
+        assert propose_like(made.predictor, image, features[is_red], grid=grid, least=1.1) == []
     with pytest.raises(ConfigError, match=r"exemplars must be \[N, 3\] with N >= 1, got \[0, 3\]"):
-        propose_like(made.predictor, embedding, exemplars[:0])
+        propose_like(made.predictor, image, features[:0], grid=grid)

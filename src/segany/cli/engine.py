@@ -1,51 +1,25 @@
 """`segany engine`: the model proposes, people decide, and what they decide makes the next model."""
 
-import getpass
 import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from segany.cli import _engine_models
+from segany.cli._engine_options import ActorOption, StoreArgument, actor_of, opened_store
 from segany.cli._options import JsonOption
-from segany.cli._pairs import pair
 from segany.errors import ConfigError
-
-if TYPE_CHECKING:
-    from segany.engine.rounds import LearningRound
-    from segany.store import Store
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Label with a model in the loop: stages, questions, learning, promotion.")
 
-_Where = Annotated[str, typer.Argument(metavar="STORE", help="A folder, or postgresql://USER:PASSWORD@HOST/DATABASE.")]
-_Actor = Annotated[
-    str | None, typer.Option("--by", help="Who does this, for the audit log; your user name if left out.")
-]
-_Out = Annotated[Path, typer.Option(help="Folder for checkpoints; the same one each time.")]
-_Guard = Annotated[
-    list[str] | None,
-    typer.Option(help="NAME=PATH of annotated images on which nothing may get worse; repeat it."),
-]
-_Target = Annotated[
-    Path | None, typer.Option(help="Annotated images to be better on; the version's own split `test` if left out.")
-]
-_Margin = Annotated[float, typer.Option(min=0.0, help="What a guard may lose, in IoU from 0 to 1.")]
-_Limit = Annotated[int, typer.Option(min=1, help="Most objects of each set that judges.")]
-_Keep = Annotated[
-    list[str] | None, typer.Option(help="Photos on which answers should stay as they are; no masks needed; repeat it.")
-]
-_Set = Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE: a setting of training; repeat it.")]
-
 
 @app.command()
 def run(
-    store: _Where,
+    store: StoreArgument,
     stage: Annotated[
         str,
         typer.Option(
@@ -65,7 +39,7 @@ def run(
     from segany.engine.stages import STAGE, StageSettings, stage_handler
 
     settings = StageSettings(stage, points_per_side=points_per_side, limit=limit)  # type: ignore[arg-type]
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         result = run_to_end(opened, STAGE, settings.to_dict(), {STAGE: stage_handler(opened)})
     if as_json:
         print(json.dumps(result))
@@ -78,14 +52,14 @@ def run(
 
 @app.command()
 def queue(
-    store: _Where,
+    store: StoreArgument,
     limit: Annotated[int, typer.Option(min=1, help="Most lines.")] = 20,
     as_json: JsonOption = False,
 ) -> int:
     """List what people will be asked, the most valuable first, and why."""
     from segany.engine.tasks import OPEN
 
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         jobs = opened.jobs.list(kinds=[OPEN], states=["queued", "running"], limit=limit)
         rows = [
             {
@@ -112,7 +86,7 @@ def queue(
 
 @app.command()
 def check(
-    store: _Where,
+    store: StoreArgument,
     second_looks: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="Have this share of the finished images done once more.")
     ] = None,
@@ -127,7 +101,7 @@ def check(
 
     if bool(gold) != bool(annotator):
         raise ConfigError("gold questions need both --gold RECORD and --annotator NAME.")
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         chosen = [] if second_looks is None else ask_second_looks(opened, share=second_looks)
         ask_gold(opened, gold or [], annotator or [])
         found = agreement(opened)
@@ -149,11 +123,11 @@ def check(
 
 @app.command()
 def learn(
-    store: _Where,
+    store: StoreArgument,
     precision: Annotated[
         float, typer.Option(help="Share of accepted masks wanted among those that nobody looks at.")
     ] = 0.9,
-    by: _Actor = None,
+    by: ActorOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Learn from reviews, in seconds: which automatic masks people accept, and what they call things."""
@@ -161,8 +135,8 @@ def learn(
     from segany.engine.reviews import learn_confidence, learn_names
     from segany.predict import EmbeddingCache, Predictor
 
-    actor = _actor(by)
-    with _opened(store) as opened:
+    actor = actor_of(by)
+    with opened_store(store) as opened:
         predictor = Predictor(model_in_use(opened), cache=EmbeddingCache.default())
         confidence = learn_confidence(opened, predictor, actor=actor, precision=precision)
         names = learn_names(opened, predictor, actor=actor)
@@ -188,7 +162,7 @@ def learn(
 
 @app.command()
 def names(
-    store: _Where,
+    store: StoreArgument,
     record: Annotated[int, typer.Argument(help="A record's number, from `segany store ls`.")],
     as_json: JsonOption = False,
 ) -> int:
@@ -197,10 +171,10 @@ def names(
     from segany.engine.models import class_names, model_in_use
     from segany.predict import EmbeddingCache, Predictor
 
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         learned = class_names(opened)
         if learned is None:
-            raise ConfigError(f"no names were learned; name some accepted masks, then: segany engine learn {store}")
+            raise ConfigError(f"no names were learned; name some masks, then: segany engine learn {store}")
         predictor = Predictor(model_in_use(opened), cache=EmbeddingCache.default())
         if learned.encoder_digest != predictor.backend.encoder_digest:
             raise ConfigError(f"the names were learned with another encoder; learn again: segany engine learn {store}")
@@ -216,19 +190,65 @@ def names(
 
 
 @app.command()
+def like(
+    store: StoreArgument,
+    record: Annotated[int, typer.Argument(help="The record whose masks show what is meant, from `segany store ls`.")],
+    mask: Annotated[
+        list[str] | None, typer.Option(help="A mask's id; repeat it. All that nobody rejected if left out.")
+    ] = None,
+    category: Annotated[str | None, typer.Option(help="Only masks of this class, and what is found gets it.")] = None,
+    on: Annotated[
+        list[int] | None, typer.Option(help="A record to look at; repeat it. All others if left out.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most proposals for an image.")] = 20,
+    least: Annotated[
+        float, typer.Option(min=-1.0, max=1.0, help="How alike proposals must be at least: a cosine.")
+    ] = 0.65,
+    points_per_side: Annotated[int, typer.Option(min=1, help="Clicks along each side of an image.")] = 16,
+    as_json: JsonOption = False,
+) -> int:
+    """Propose objects like an image's masks on other images, for people to decide on.
+
+    The same command goes on after an interruption.
+    """
+    from segany.engine.alike import LIKE, LikeSettings, like_handler
+    from segany.engine.running import run_to_end
+
+    settings = LikeSettings(
+        record,
+        tuple(mask or ()),
+        category=category,
+        on=None if on is None else tuple(on),
+        limit=limit,
+        least=least,
+        points_per_side=points_per_side,
+    )
+    with opened_store(store) as opened:
+        result = run_to_end(opened, LIKE, settings.to_dict(), {LIKE: like_handler(opened)})
+    if as_json:
+        print(json.dumps(result))
+        return 0
+    of_class = "" if result["category"] is None else f" of {result['category']}"
+    print(f"{result['images']} images, {result['exemplars']} exemplars{of_class}: {result['found']} proposals")
+    if result["found"]:
+        print(f"they are flagged; decide on them on the page: segany serve --store {store}")
+    return 0
+
+
+@app.command()
 def chooser(
-    store: _Where,
+    store: StoreArgument,
     out: Annotated[Path | None, typer.Option(help="Write it to this file, for `segany evaluate --chooser`.")] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Forget what was learned.")] = False,
-    by: _Actor = None,
+    by: ActorOption = None,
 ) -> int:
     """Show what accepted masks taught of a first click's three masks; write it to a file, or forget it."""
     from segany.engine.models import CHOOSER, keep, mask_chooser
     from segany.files import write_text
 
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         if reset:
-            keep(opened, None, CHOOSER, actor=_actor(by))
+            keep(opened, None, CHOOSER, actor=actor_of(by))
         found = mask_chooser(opened)
     if out is not None:
         write_text(out, f"{json.dumps(found.to_dict())}\n")
@@ -239,148 +259,7 @@ def chooser(
     return 0
 
 
-@app.command()
-def promote(
-    store: _Where,
-    version: Annotated[str, typer.Option(help="Version to learn from; it is frozen now if it is a new name.")],
-    out: _Out,
-    candidate: Annotated[
-        Path | None, typer.Option(help="Decide on this checkpoint; trained on the version if left out.")
-    ] = None,
-    target: _Target = None,
-    guard: _Guard = None,
-    margin: _Margin = 0.01,
-    limit: _Limit = 200,
-    settings: _Set = None,
-    keep: _Keep = None,
-    by: _Actor = None,
-    as_json: JsonOption = False,
-) -> int:
-    """Retrain on what was accepted, compare with the model in use, and promote or refuse.
-
-    The exit code is 1 where it was refused. The same command goes on after an interruption.
-    """
-    wanted = _round(version, out, candidate, target, guard, margin, limit, settings, keep)
-    with _opened(store) as opened:
-        return _decide(opened, wanted, _actor(by), as_json)
-
-
-@app.command()
-def watch(
-    store: _Where,
-    out: _Out,
-    every: Annotated[int, typer.Option(min=1, help="A round for so many newly accepted masks.")] = 200,
-    seconds: Annotated[float, typer.Option(min=1.0, help="How often to look.")] = 30.0,
-    once: Annotated[bool, typer.Option("--once", help="Do at most one round, and stop.")] = False,
-    target: _Target = None,
-    guard: _Guard = None,
-    margin: _Margin = 0.01,
-    limit: _Limit = 200,
-    settings: _Set = None,
-    keep: _Keep = None,
-    by: _Actor = None,
-) -> int:
-    """Do rounds of `segany engine promote` as accepted masks arrive, until Ctrl-C."""
-    from segany.engine.rounds import accepted_masks, due
-
-    while True:
-        with _opened(store) as opened:
-            if due(opened, every):
-                version = f"watch-{accepted_masks(opened)}"
-                wanted = _round(version, out, None, target, guard, margin, limit, settings, keep)
-                _decide(opened, wanted, _actor(by), as_json=False)
-            elif once:
-                print(f"{accepted_masks(opened)} masks are accepted; a round is due {every} after the last one")
-        if once:
-            return 0
-        time.sleep(seconds)
-
-
-@app.command()
-def rollback(
-    store: _Where,
-    why: Annotated[str, typer.Option(help="For the audit log.")] = "",
-    by: _Actor = None,
-) -> int:
-    """Go back to the model that was in use before."""
-    from segany.engine.promotion import rollback as go_back
-
-    with _opened(store) as opened:
-        card = go_back(opened, actor=_actor(by), why=why)
-    print(f"in use: {card.name} ({card.digest[:12]})")
-    return 0
-
-
-@app.command()
-def models(store: _Where, as_json: JsonOption = False) -> int:
-    """List the models of a store, the newest first, and every decision's grounds."""
-    with _opened(store) as opened:
-        cards = opened.models.list()
-    if as_json:
-        print(json.dumps([asdict(card) for card in cards]))
-        return 0
-    for card in cards:
-        print(f"{card.digest[:12]}  {card.name}  {card.status}")
-        for line in card.config.get("decision", {}).get("says", []):
-            print(f"  {line}")
-    if not cards:
-        print("none but the default, mobile_sam")
-    return 0
-
-
-def _decide(opened: "Store", wanted: "LearningRound", actor: str, as_json: bool) -> int:
-    from segany.engine.rounds import ROUND, round_handler
-    from segany.engine.running import run_to_end
-
-    result = run_to_end(opened, ROUND, asdict(wanted), {ROUND: round_handler(opened, actor=actor)})
-    if as_json:
-        print(json.dumps(result))
-    else:
-        for line in result["says"]:
-            print(line)
-    return 0 if result["promoted"] else 1
-
-
-def _round(
-    version: str,
-    out: Path,
-    candidate: Path | None,
-    target: Path | None,
-    guard: list[str] | None,
-    margin: float,
-    limit: int,
-    settings: list[str] | None,
-    keep: list[str] | None,
-) -> "LearningRound":
-    from segany.engine.rounds import LearningRound
-    from segany.train.config import TrainConfig
-
-    guards = dict(pair(word, "--guard") for word in guard or ())
-    return LearningRound(
-        version,
-        str(out.absolute()),
-        candidate=None if candidate is None else str(candidate),
-        target=None if target is None else str(target),
-        guards=guards,
-        limit=limit,
-        margin=margin,
-        train=TrainConfig.parse(dict(pair(word, "--set") for word in settings or ())),
-        keep=tuple(keep or ()),
-    )
-
-
-@contextmanager
-def _opened(store: str) -> "Iterator[Store]":
-    from segany.engine import open_store
-
-    with open_store(store) as opened:
-        yield opened
-
-
-def _actor(given: str | None) -> str:
-    if given is not None:
-        return given
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return "unknown"
+app.command("promote")(_engine_models.promote)
+app.command("watch")(_engine_models.watch)
+app.command("rollback")(_engine_models.rollback)
+app.command("models")(_engine_models.models)
