@@ -22,6 +22,16 @@ def test_answers_are_sent_without_delay() -> None:
                 assert accepted.recv(1) == b"x"
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no sockets for both kinds of addresses")
+def test_every_address_is_of_both_kinds() -> None:
+    with _listening(ServeSettings(host="::", port=0)) as listening:
+        port = listening.getsockname()[1]
+        for host in ("127.0.0.1", "::1"):
+            with socket.create_connection((host, port)):
+                accepted, _ = listening.accept()
+                accepted.close()
+
+
 def test_memory_is_set_up_wherever_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     keep_memory()

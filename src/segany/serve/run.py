@@ -80,9 +80,12 @@ def serve(store: Store, settings: ServeSettings, *, on_start: Callable[[str], No
 
 
 def _listening(settings: ServeSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    host = settings.host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Every address of this machine means those of both kinds.
+    both = host == "::" and socket.has_dualstack_ipv6()
     try:
-        made = socket.create_server((settings.host.strip("[]"), settings.port), family=family, backlog=_BACKLOG)
+        made = socket.create_server((host, settings.port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     except OSError as error:
         raise OutputError(
             f"cannot listen on {settings.host}:{settings.port}; another program does, or it is not this machine's "

@@ -15,6 +15,7 @@ export class Local {
   private count = 0;
   private opened: number | null = null;
   private opening: number | null = null;
+  private turn = 0;
   /** Why there is none; null while there is, or may be. */
   failed: string | null = null;
 
@@ -33,6 +34,7 @@ export class Local {
     if (this.opened === record || this.opening === record) return;
     this.opened = null;
     this.opening = record;
+    const turn = ++this.turn;
     try {
       await (this.loading ??= this.load());
       const image: OpenImage = {
@@ -44,11 +46,12 @@ export class Local {
         choosing: embedding.choosing,
       };
       await this.say({ kind: "open", image });
-      this.opened = record;
+      // Of images that were opened since, the worker has the last one.
+      if (this.turn === turn) this.opened = record;
     } catch (error) {
       this.fail(error);
     } finally {
-      if (this.opening === record) this.opening = null;
+      if (this.turn === turn) this.opening = null;
     }
   }
 
