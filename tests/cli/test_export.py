@@ -33,7 +33,7 @@ def test_sizes_and_the_agreement_are_said(
     asked: list[tuple[Any, ...]], kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["export", kind, "--precision", "int8"]) == 0
-    assert asked == [(kind, "mobile_sam", None, "int8", {"data": None, "limit": 200})]
+    assert asked == [(kind, "mobile_sam", None, "int8", {"data": None, "limit": 200, "for_page": False})]
     assert capsys.readouterr().out == (
         f"{Path('made') / kind}.onnx: 1.5 MB\n"
         "agreement: mean mask IoU with float32 0.9900 over 36 clicks in 4 images (0.9800 of all three candidates, "
@@ -43,7 +43,8 @@ def test_sizes_and_the_agreement_are_said(
 
 def test_json_is_the_card(asked: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "decoder", "--out", "here", "--data", "photos", "--limit", "9", "--json"]) == 0
-    assert asked == [("decoder", "mobile_sam", Path("here"), "float32", {"data": Path("photos"), "limit": 9})]
+    how = {"data": Path("photos"), "limit": 9, "for_page": False}
+    assert asked == [("decoder", "mobile_sam", Path("here"), "float32", how)]
     assert json.loads(capsys.readouterr().out)["agreement"] == AGREEMENT
 
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from segany.deploy import (
+    PAGE_GRAPHS,
     PRECISIONS,
     ExportCard,
     ONNXBackend,
@@ -238,6 +239,23 @@ def test_an_unknown_precision_is_refused(checkpoint: Path, tmp_path: Path) -> No
         export_graphs("decoder", checkpoint, tmp_path / "out", precision="half")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="kind must be one of decoder, encoder, got 'all'"):
         export_graphs("all", checkpoint, tmp_path / "out")  # type: ignore[arg-type]
+
+
+def test_what_the_page_runs_is_exported_alone_and_not_measured(
+    checkpoint: Path, tmp_path: Path, folders: dict[str, Path]
+) -> None:
+    card = export_graphs("decoder", checkpoint, tmp_path / "page", for_page=True).card
+    assert (tuple(card.graphs), card.agreement, card.agreement_line) == (PAGE_GRAPHS, {}, "agreement: not measured")
+    assert read_card(tmp_path / "page").graphs.keys() == set(PAGE_GRAPHS)
+    whole = read_card(folders["float32"]).graphs
+    for name in PAGE_GRAPHS:
+        assert card.graphs[name].inputs == whole[name].inputs
+    runner = ONNXBackend(tmp_path / "page", threads=1)
+    features = runner.features_from_numpy({"embedding": np.zeros((1, 32, 8, 8), np.float32)})
+    with pytest.raises(ConfigError, match="prompt 4: a decoder for the page takes no earlier logits"):
+        runner.score(features, prompts())
+    with pytest.raises(ConfigError, match="the annotation page runs the decoder only, and kind is 'encoder'"):
+        export_graphs("encoder", checkpoint, tmp_path / "encoder", for_page=True)
 
 
 def test_a_large_graph_has_its_weights_beside_it_once(

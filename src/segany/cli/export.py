@@ -23,6 +23,9 @@ def command(
         Path | None, typer.Option(help="Annotated images to measure the agreement on; the sample photos if none.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many objects of --data.")] = 200,
+    for_page: Annotated[
+        bool, typer.Option("--for-page", help="Of the decoder only what the annotation page runs; not measured.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the card and nothing else.")] = False,
 ) -> int:
     """Export a model to ONNX graphs, for ONNX Runtime here, on a phone or in a browser.
@@ -34,7 +37,12 @@ def command(
 
     with download_bar(quiet=as_json) as progress:
         made = export_graphs(
-            cast(Any, kind), model, out, precision=cast(Any, precision), data=data, limit=limit, progress=progress
+            *(cast(Any, kind), model, out),
+            precision=cast(Any, precision),
+            data=data,
+            limit=limit,
+            for_page=for_page,
+            progress=progress,
         )
     if as_json:
         print(made.card.to_json(), end="")

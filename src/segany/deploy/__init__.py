@@ -4,11 +4,12 @@ Nothing here imports torch before something is exported.
 """
 
 from segany.deploy.card import ExportCard, GraphFile, read_card
-from segany.deploy.export import KINDS, PRECISIONS, Exported, Kind, Precision, export_graphs
+from segany.deploy.export import KINDS, PAGE_GRAPHS, PRECISIONS, Exported, Kind, Precision, export_graphs
 from segany.deploy.runner import ONNXBackend, open_exported
 
 __all__ = [
     "KINDS",
+    "PAGE_GRAPHS",
     "PRECISIONS",
     "ExportCard",
     "Exported",

@@ -55,7 +55,7 @@ class ExportCard:
         encoder_digest: Digest of what embeddings depend on: the encoder with its config and preprocessing.
         config: The model's config, preprocessing included.
         graphs: Name -> graph.
-        agreement: How far its masks are from those of float32: figures and what they are of.
+        agreement: How far its masks are from those of float32: figures and what they are of; empty when not measured.
         made_with: Package -> version.
     """
 
@@ -79,6 +79,8 @@ class ExportCard:
     def agreement_line(self) -> str:
         """The agreement for people."""
         found = self.agreement
+        if not found:
+            return "agreement: not measured"
         return (
             f"agreement: mean mask IoU with float32 {found['mask_iou_click']:.4f} over {found['objects']} clicks in "
             f"{found['images']} images ({found['mask_iou_candidates']:.4f} of all three candidates, "

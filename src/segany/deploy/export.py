@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from segany.model.graphs import Graph
     from segany.model.sam import Sam
 
-__all__ = ["KINDS", "PRECISIONS", "Exported", "Kind", "Precision", "export_graphs"]
+__all__ = ["KINDS", "PAGE_GRAPHS", "PRECISIONS", "Exported", "Kind", "Precision", "export_graphs"]
 
 Kind = Literal["decoder", "encoder"]
 Precision = Literal["float32", "float16", "int8"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+PAGE_GRAPHS = ("prepare", "decode")
+"""Of the decoder, what the annotation page runs."""
 
 _PACKAGES = ("segany", "torch", "onnx", "onnxscript", "onnxruntime")
 # Another process may be writing the same export, which takes it a minute or two.
@@ -53,6 +55,7 @@ def export_graphs(
     precision: Precision = "float32",
     data: str | os.PathLike[str] | None = None,
     limit: int = 200,
+    for_page: bool = False,
     progress: weights.Progress | None = None,
 ) -> Exported:
     """Export a part of a model as ONNX graphs, and measure how far its masks agree with those of float32.
@@ -68,11 +71,13 @@ def export_graphs(
             encoder everything but its input and its output. "int8": the products with weights.
         data: A data set to measure the agreement on; the sample photos when left out.
         limit: At most so many objects of `data`.
+        for_page: Of the decoder only `prepare` and `decode`, which the annotation page runs; the agreement is not
+            measured. It takes a third of the time.
         progress: Called while weights and sample photos are fetched.
 
     Raises:
-        ConfigError: Unknown kind or precision; the folder holds something else; the model's decoder is of another kind;
-            there is no object in `data`.
+        ConfigError: Unknown kind or precision; an encoder for the page, which runs none; the folder holds something
+            else; the model's decoder is of another kind; there is no object in `data`.
         MissingExtraError: What writes graphs is not installed.
         OutputError: The folder cannot be written.
         RecordError: There is no data set at `data`.
@@ -80,6 +85,8 @@ def export_graphs(
     """
     _require("kind", kind, KINDS)
     _require("precision", precision, PRECISIONS)
+    if for_page and kind != "decoder":
+        raise ConfigError(f"the annotation page runs the decoder only, and kind is {kind!r}; export that for it.")
     check_libraries()
     target = Path(f"{Path(model).stem}-{kind}-{precision}" if folder is None else folder)
     check_folder(target, _is_export)
@@ -89,7 +96,8 @@ def export_graphs(
     from segany.model.checkpoint import encoder_digest, model_digest
 
     asked = None if data is None else Path(data)
-    check_subjects(asked, progress)
+    if not for_page:
+        check_subjects(asked, progress)
     sam = locate(model, progress).load().eval().requires_grad_(False).float()
     about: dict[str, Any] = {
         "kind": kind,
@@ -102,15 +110,17 @@ def export_graphs(
     }
     with new_folder(target, replaces=_is_export, patience_seconds=_PATIENCE_SECONDS) as made:
         with torch.no_grad():
-            about["graphs"] = _write(kind, sam, made, precision)
-        # Written before it is known, for the runner reads what it runs.
-        write_text(made / CARD, ExportCard(**about, agreement={}).to_json())
-        card = ExportCard(**about, agreement=_measured(kind, sam, made, asked, limit))
+            about["graphs"] = _write(kind, sam, made, precision, for_page)
+        # Written before the agreement is known, for the runner reads what it runs.
+        card = ExportCard(**about, agreement={})
         write_text(made / CARD, card.to_json())
+        if not for_page:
+            card = ExportCard(**about, agreement=_measured(kind, sam, made, asked, limit))
+            write_text(made / CARD, card.to_json())
     return Exported(target, card)
 
 
-def _write(kind: Kind, sam: "Sam", folder: Path, precision: Precision) -> Mapping[str, Any]:
+def _write(kind: Kind, sam: "Sam", folder: Path, precision: Precision, for_page: bool) -> Mapping[str, Any]:
     import torch
 
     from segany.deploy._graphs import decoder_graphs, encoder_graph
@@ -119,6 +129,8 @@ def _write(kind: Kind, sam: "Sam", folder: Path, precision: Precision) -> Mappin
     graphs = [encoder_graph(sam.fuse())] if kind == "encoder" else None
     written = {}
     for graph in graphs or decoder_graphs(sam, torch.float16 if halved else torch.float32):
+        if for_page and graph.name not in PAGE_GRAPHS:
+            continue
         path = folder / f"{graph.name}.onnx"
         write_graph(graph, path)
         if precision == "int8":

@@ -118,7 +118,7 @@ class ONNXBackend:
 
         Raises:
             PromptError: A prompt has neither a point nor a box.
-            ConfigError: No decoder was given.
+            ConfigError: No decoder was given, or one without `refine` for a prompt with earlier logits.
         """
         if "decode" not in self._graphs:
             raise ConfigError("this runner has an encoder only; give it a decoder to ask for masks.")
@@ -133,6 +133,8 @@ class ONNXBackend:
             prompt = {"coords": coords[None], "labels": labels[None]}
             if earlier is None:
                 answer = self._run("decode", {**prompt, **own.shared})
+            elif "refine" not in self._graphs:
+                raise ConfigError(f"prompt {place}: a decoder for the page takes no earlier logits; export it whole.")
             else:
                 given = {"embedding": own.embedding, "mask_logits": earlier[None]}
                 answer = self._run("refine", {**prompt, **given})

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from segany.deploy import ExportCard, read_card
+from segany.deploy import PAGE_GRAPHS, ExportCard, read_card
 from segany.errors import NotInStoreError, SeganyError
 from segany.predict.backends.base import Backend
 from segany.settings import child_environment
@@ -22,7 +22,6 @@ _log = logging.getLogger("segany.serve")
 
 DecoderState = Literal["ready", "making", "missing", "unavailable"]
 _LIBRARIES = ("onnx", "onnxruntime", "onnxscript")
-_SERVED = ("prepare", "decode")
 _PRECISION = "float32"
 # Raised when equal models are to be exported anew.
 _VERSION = 1
@@ -118,7 +117,7 @@ class BrowserDecoder:
             _log.warning("pages cannot decode by themselves: %s", error)
             self._failed = str(error)
             return
-        for name in _SERVED:
+        for name in PAGE_GRAPHS:
             one = card.graphs[name]
             self._graphs[one.sha256] = ServedGraph(name, self._folder / one.file, one.bytes, one.sha256)
 
@@ -128,7 +127,7 @@ class BrowserDecoder:
             card = read_card(self._folder)
         except SeganyError:
             return None
-        return card if card.model_digest == self._digest and set(_SERVED) <= card.graphs.keys() else None
+        return card if card.model_digest == self._digest and set(PAGE_GRAPHS) <= card.graphs.keys() else None
 
 
 async def export_apart(model: str, folder: Path) -> None:
@@ -142,7 +141,7 @@ async def export_apart(model: str, folder: Path) -> None:
         SeganyError: It failed.
         OSError: It could not be started.
     """
-    command = ["export", "decoder", "--model", model, "--precision", _PRECISION, "--out", str(folder)]
+    command = ["export", "decoder", "--model", model, "--for-page", "--precision", _PRECISION, "--out", str(folder)]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "segany", *command),
         stdin=asyncio.subprocess.DEVNULL,

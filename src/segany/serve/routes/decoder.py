@@ -14,7 +14,7 @@ _FOREVER = "private, max-age=31536000, immutable"
 
 @router.post("/decoder", response_model=DecoderReply, responses={202: {"model": DecoderReply}})
 async def begin(here: Here) -> Response:
-    """Have the decoder exported, unless it is; once for a model, it takes a minute or two."""
+    """Have the decoder exported, unless it is; once for a model, it takes half a minute."""
     model = here.model()
     model.browser.begin()
     return json_reply(_reply(model), 202 if model.browser.state == "making" else 200)
