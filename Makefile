@@ -88,6 +88,8 @@ soak: $(VENV)/.dev postgres
 	@mkdir -p benchmarks/results
 	@$(PYTEST) -m "hypothesis and not soak" --hypothesis-profile=search --no-header $(PYTEST_ARGS)
 	@$(PYTEST) -m soak --no-header -rA --durations=0 $(PYTEST_ARGS) | tee benchmarks/results/soak.txt
+	@$(BIN)/python benchmarks/serve.py --folder build/serve --prepare
+	@$(BIN)/python benchmarks/serve.py --folder build/serve --soak 20
 
 ## clean: what the other targets made, but the virtual environment
 clean:

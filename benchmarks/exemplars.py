@@ -121,8 +121,8 @@ def judge(found: Sequence[RLE], truth: Sequence[RLE]) -> tuple[float, float]:
     return float(ious[0].max() >= _RIGHT), float((ious.max(axis=0) >= _RIGHT).mean())
 
 
-def measure(places: Sequence[Place], exemplars: int, draws: int) -> dict[str, Any]:
-    """Both figures of every method with so many exemplars."""
+def measure(places: Sequence[Place], exemplars: int, draws: int) -> dict[str, Any] | None:
+    """Both figures of every method with so many exemplars; None where there are too few objects."""
     rows: dict[str, list[tuple[float, float]]] = {method: [] for method in METHODS}
     kinds, images = list[str](), list[str]()
     least = 2 * max(exemplars, 4)
@@ -146,6 +146,8 @@ def measure(places: Sequence[Place], exemplars: int, draws: int) -> dict[str, An
                 images.append(str(number))
                 for method in METHODS:
                     rows[method].append(judge(proposals(method, known, kind, place), place.masks[kind]))
+    if not kinds:
+        return None
     counts = {kind: kinds.count(kind) for kind in set(kinds)}
     share = np.array([len(kinds) / (len(counts) * counts[kind]) for kind in kinds])
     result: dict[str, Any] = {"exemplars": exemplars, "classes": len(counts), "questions": len(kinds)}
@@ -196,8 +198,10 @@ def main() -> None:
         places = [look(predictor, dataset, record, given.points_per_side) for record in dataset.records()]
         rows = document["sets"][name] = []
         for exemplars in EXEMPLARS:
-            rows.append(measure(places, exemplars, given.draws))
-            print(name, json.dumps(rows[-1]), flush=True)
+            row = measure(places, exemplars, given.draws)
+            if row is not None:
+                rows.append(row)
+                print(name, json.dumps(row), flush=True)
     write_text(given.out / "exemplars.json", f"{json.dumps(document, indent=1)}\n")
     write_text(given.out / "exemplars.md", table(document))
 

@@ -37,11 +37,11 @@ SHORT = {
     "count_power": 1.0,
     "views": 2,
     "keep_clicks": 4,
-    "keep_every": 2,
+    "keep_every": 1,
     "keep_weight": 2.0,
     "keep_score_weight": 5.0,
     "learning_rate": 3e-4,
-    "blend": 0.45,
+    "blend": 0.4,
     "refit_objects": 400,
     "val_share": 0.1,
     "val_objects": 40,
@@ -51,7 +51,7 @@ SHORT = {
 }
 RUNS: dict[str, dict[str, Any]] = {
     "scores": {"tune": "scores", "steps": 40},
-    "decoder": {"tune": "decoder", "steps": 200},
+    "decoder": {"tune": "decoder", "steps": 250},
     "lora": {"tune": "lora", "steps": 20, "with_decoder": False},
     "lora and decoder": {"tune": "lora", "steps": 20},
 }

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from segany import weights
 
@@ -56,3 +58,26 @@ def test_the_same_answer_twice_and_memory_over_a_loop(tmp_path: Path) -> None:
     result = json.loads((tmp_path / "everything_loop.json").read_text(encoding="utf-8"))
     assert len(result["resident_bytes"]) == 3
     assert len(set(result["digests"])) == 1
+
+
+def test_what_exemplars_find(tmp_path: Path) -> None:
+    """Four photos with two discs each: enough for one exemplar, and for no more."""
+    for kind in ("images", "labels"):
+        (tmp_path / "discs" / kind).mkdir(parents=True)
+    rows, columns = np.mgrid[:96, :128]
+    for number in range(4):
+        photo, labels = np.full((96, 128, 3), 90, dtype=np.uint8), np.zeros((96, 128), dtype=np.uint8)
+        for label, x in enumerate((32 + number, 96 - number), 1):
+            inside = np.hypot(columns - x, rows - 48) <= 20
+            photo[inside], labels[inside] = (220, 40, 40), label
+        Image.fromarray(photo).save(tmp_path / "discs" / "images" / f"{number}.png")
+        Image.fromarray(labels).save(tmp_path / "discs" / "labels" / f"{number}.png")
+    done = run(
+        "exemplars.py", "--data", f"discs={tmp_path / 'discs'}", "--draws", "1", "--points-per-side", "4",
+        "--out", str(tmp_path),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads((tmp_path / "exemplars.json").read_text(encoding="utf-8"))["sets"]["discs"]
+    assert (row["exemplars"], row["classes"], row["questions"]) == (1, 1, 2)
+    assert row["found"]["exemplars"]["mean"] > 0
+    assert "| discs | 1 | 1 | 2 | found |" in (tmp_path / "exemplars.md").read_text(encoding="utf-8")
