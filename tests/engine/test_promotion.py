@@ -70,6 +70,8 @@ def test_better_is_promoted_and_worse_is_refused(judged: Any, tmp_path: Path) ->
     assert better.says()[0] == "promoted: better on the target, and no guard is worse than the margin"
     assert "target (target), mIoU@1: " in better.says()[1]
     assert better.says()[1].endswith("better by more than chance")
+    assert "target (target), mIoU@5: " in better.says()[2]
+    assert better.says()[2].endswith("not worse than the margin of 1")
     card = promote(judged.store, str(tmp_path / "good.pt"), better, actor="anna")
     assert card.status == "promoted"
     assert model_in_use(judged.store) == str(tmp_path / "good.pt")

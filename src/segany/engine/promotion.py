@@ -30,7 +30,7 @@ class Verdict:
 
     Attributes:
         set_name: Of the set.
-        role: "target": it must be better. "guard": it must not be worse than the margin.
+        role: "target": it must be better at one click. "guard": it must not be worse than the margin.
         metric: Which figure.
         incumbent: The model in use, 0 to 1.
         candidate: The candidate.
@@ -49,12 +49,17 @@ class Verdict:
     def says(self, margin: float) -> str:
         """In words."""
         figures = f"{self.incumbent * 100:.1f} -> {self.candidate * 100:.1f}, difference {self.difference.points()}"
-        if self.role == "target":
+        if _must_win(self.role, self.metric):
             rule = "better by more than chance" if self.passed else "not better by more than chance"
         else:
             worse = "not worse" if self.passed else "maybe worse"
             rule = f"{worse} than the margin of {margin * 100:g}"
         return f"{self.set_name} ({self.role}), {self.metric}: {figures}: {rule}"
+
+
+def _must_win(role: str, metric: str) -> bool:
+    """Whether to be no worse is too little: at one click on the target."""
+    return role == "target" and metric == METRICS[0]
 
 
 @dataclass(frozen=True)
@@ -140,8 +145,7 @@ def compare_models(
             old, new = one.metrics()[metric], other.metrics()[metric]
             # The same images are drawn for both.
             gap = percentile_interval(new.value() - old.value(), new.draws() - old.draws(), old.n)
-            must_win = role == "target" and metric == METRICS[0]
-            passed = gap.low > (0 if must_win else -margin)
+            passed = gap.low > (0 if _must_win(role, metric) else -margin)
             verdicts.append(Verdict(one.set_name, role, metric, old.value(), new.value(), gap, passed))
     promoted = all(one.passed for one in verdicts)
     return Decision(promoted, digests[1], digests[0], margin, tuple(verdicts), trained_on)
