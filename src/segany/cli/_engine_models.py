@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segany.cli._engine_options import ActorOption, StoreArgument, actor_of, opened_store
 from segany.cli._options import JsonOption
 from segany.cli._pairs import pair
+from segany.cli._stores import ActorOption, StoreArgument, actor_of, opened_store
 
 if TYPE_CHECKING:
     from segany.engine.rounds import LearningRound

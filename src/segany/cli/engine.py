@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from segany.cli import _engine_models
-from segany.cli._engine_options import ActorOption, StoreArgument, actor_of, opened_store
 from segany.cli._options import JsonOption
+from segany.cli._stores import ActorOption, StoreArgument, actor_of, opened_store
 from segany.errors import ConfigError
 
 __all__ = ["app"]

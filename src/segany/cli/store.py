@@ -1,9 +1,6 @@
 """`segany store`: a collection of images and masks, its versions, and whether it is sound."""
 
-import getpass
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,25 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segany.cli._options import JsonOption, MaxPixelsOption
+from segany.cli._stores import ActorOption, StoreArgument, actor_of, opened_store
 from segany.errors import ConfigError
 
 if TYPE_CHECKING:
-    from segany.store import AddReport, Store
+    from segany.store import AddReport
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Keep images and masks: add, look, freeze, compare, check.")
 
-_Where = Annotated[str, typer.Argument(metavar="STORE", help="A folder, or postgresql://USER:PASSWORD@HOST/DATABASE.")]
-_Actor = Annotated[
-    str | None, typer.Option("--by", help="Who does this, for the audit log; your user name if left out.")
-]
 _SHOWN_PROBLEMS = 20
 
 
 @app.command()
 def init(
-    store: _Where,
+    store: StoreArgument,
     images: Annotated[
         str | None, typer.Option(help="Where images go: a folder, or a URL such as s3://bucket/images.")
     ] = None,
@@ -38,17 +32,17 @@ def init(
     from segany.store import create_store
 
     create_store(store, images=images)
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         print(f"store {opened.id} at {opened.location}")
     return 0
 
 
 @app.command()
 def add(
-    store: _Where,
+    store: StoreArgument,
     paths: Annotated[list[Path], typer.Argument(help="Photos, folders, patterns; annotated data of any known format.")],
     max_pixels: MaxPixelsOption = None,
-    by: _Actor = None,
+    by: ActorOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Add photos and annotated data; what is there already is recognised, so the same command goes on after a stop."""
@@ -57,7 +51,7 @@ def add(
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with (
-        _opened(store) as opened,
+        opened_store(store) as opened,
         Progress(*columns, console=Console(stderr=True), transient=True, disable=as_json) as bar,
     ):
         task = bar.add_task("adding", total=None)
@@ -66,7 +60,7 @@ def add(
             done = report.records + report.known
             bar.update(task, description=f"{done:,} records, {report.masks + report.known_masks:,} masks")
 
-        report = opened.add(paths, actor=_actor(by), max_pixels=max_pixels, keep_ids=False, progress=show)
+        report = opened.add(paths, actor=actor_of(by), max_pixels=max_pixels, keep_ids=False, progress=show)
     if as_json:
         print(json.dumps({name: value for name, value in asdict(report).items() if name != "record_ids"}))
     else:
@@ -76,7 +70,7 @@ def add(
 
 @app.command()
 def ls(
-    store: _Where,
+    store: StoreArgument,
     after: Annotated[int, typer.Option(help="Begin after this record.")] = 0,
     limit: Annotated[int, typer.Option(min=1, help="Most records to list.")] = 50,
     split: Annotated[str | None, typer.Option(help="Only records of this split.")] = None,
@@ -86,7 +80,7 @@ def ls(
     as_json: JsonOption = False,
 ) -> int:
     """List records, a page at a time."""
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         page = opened.records.page(after=after, limit=limit, split=split, with_state=_state(state))
     if as_json:
         print(json.dumps([asdict(row) for row in page]))
@@ -103,14 +97,14 @@ def ls(
 
 @app.command()
 def show(
-    store: _Where,
+    store: StoreArgument,
     record: Annotated[int, typer.Argument(help="A record's number, from `ls`.")],
     as_json: JsonOption = False,
 ) -> int:
     """Show a record: its image, its masks, what happened to it."""
     from segany.formats import sa1b
 
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         stored = opened.records.get(record)
         events = list(opened.events.list(record_id=record))
     if as_json:
@@ -133,18 +127,18 @@ def show(
 
 @app.command()
 def split(
-    store: _Where,
+    store: StoreArgument,
     train: Annotated[float, typer.Option(help="Share for training.")] = 0.8,
     val: Annotated[float, typer.Option(help="Share for validation; 0 for none.")] = 0.1,
     test: Annotated[float, typer.Option(help="Share for testing; 0 for none.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Another number draws other records.")] = 0,
-    by: _Actor = None,
+    by: ActorOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Give records without a split one; groups and near-duplicates stay together."""
     shares = {name: share for name, share in (("train", train), ("val", val), ("test", test)) if share > 0}
-    with _opened(store) as opened:
-        report = opened.splits.assign(shares, actor=_actor(by), seed=seed)
+    with opened_store(store) as opened:
+        report = opened.splits.assign(shares, actor=actor_of(by), seed=seed)
     if as_json:
         print(json.dumps(asdict(report)))
     else:
@@ -155,15 +149,15 @@ def split(
 
 @app.command()
 def freeze(
-    store: _Where,
+    store: StoreArgument,
     name: Annotated[str, typer.Argument(help="A new name.")],
     message: Annotated[str, typer.Option("--message", "-m", help="What it is for.")] = "",
-    by: _Actor = None,
+    by: ActorOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Give the present content a name under which it stays as it is."""
-    with _opened(store) as opened:
-        version = opened.versions.freeze(name, actor=_actor(by), message=message)
+    with opened_store(store) as opened:
+        version = opened.versions.freeze(name, actor=actor_of(by), message=message)
     if as_json:
         print(json.dumps(asdict(version), default=str))
     else:
@@ -172,9 +166,9 @@ def freeze(
 
 
 @app.command()
-def log(store: _Where, as_json: JsonOption = False) -> int:
+def log(store: StoreArgument, as_json: JsonOption = False) -> int:
     """List the frozen versions, the newest first."""
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         versions = opened.versions.log()
     if as_json:
         print(json.dumps([asdict(version) for version in versions], default=str))
@@ -187,14 +181,14 @@ def log(store: _Where, as_json: JsonOption = False) -> int:
 
 @app.command()
 def diff(
-    store: _Where,
+    store: StoreArgument,
     before: Annotated[str, typer.Argument(help="Name of a version.")],
     after: Annotated[str, typer.Argument(help="Name of a version, or live for the present content.")] = "live",
     limit: Annotated[int, typer.Option(min=0, help="Most records to list.")] = 20,
     as_json: JsonOption = False,
 ) -> int:
     """Say what was added, removed and changed from one version to another."""
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         found = opened.versions.diff(before, after)
     if as_json:
         print(json.dumps(asdict(found)))
@@ -212,7 +206,7 @@ def diff(
 
 @app.command()
 def checkout(
-    store: _Where,
+    store: StoreArgument,
     name: Annotated[str, typer.Argument(help="Name of a version.")],
     out: Annotated[Path, typer.Option(help="Folder to write to; empty or new.")],
     as_json: JsonOption = False,
@@ -220,7 +214,7 @@ def checkout(
     """Write a version as a folder of images and records, with a manifest."""
     from segany.store.checkout import write_checkout
 
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         manifest = write_checkout(opened, name, out)
         version = opened.versions.get(name)
     if as_json:
@@ -232,9 +226,9 @@ def checkout(
 
 
 @app.command()
-def check(store: _Where, as_json: JsonOption = False) -> int:
+def check(store: StoreArgument, as_json: JsonOption = False) -> int:
     """Verify every file, every mask and every version; the exit code is 1 when something is wrong."""
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         report = opened.check()
     if as_json:
         print(json.dumps(asdict(report)))
@@ -249,17 +243,17 @@ def check(store: _Where, as_json: JsonOption = False) -> int:
 
 @app.command()
 def gc(
-    store: _Where,
+    store: StoreArgument,
     keep_days: Annotated[
         float, typer.Option(min=0.0, help="Keep past states of masks for this many days, for undo.")
     ] = 30.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
-    by: _Actor = None,
+    by: ActorOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Delete past states that are in no version, and files that no record uses."""
-    with _opened(store) as opened:
-        report = opened.gc(actor=_actor(by), keep_days=keep_days, dry_run=dry_run)
+    with opened_store(store) as opened:
+        report = opened.gc(actor=actor_of(by), keep_days=keep_days, dry_run=dry_run)
     if as_json:
         print(json.dumps(asdict(report)))
     else:
@@ -273,14 +267,14 @@ def gc(
 
 @app.command()
 def stats(
-    store: _Where,
+    store: StoreArgument,
     plot: Annotated[Path | None, typer.Option(help="Draw them into this file: PNG, PDF or SVG.")] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Count images, masks, classes, people, sizes, places; and which images were altered."""
     from segany.store import plot_stats
 
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         found = opened.stats()
     if plot is not None:
         plot_stats(found, plot)
@@ -300,23 +294,6 @@ def stats(
     if plot is not None:
         print(plot)
     return 0
-
-
-@contextmanager
-def _opened(store: str) -> "Iterator[Store]":
-    from segany.engine import open_store
-
-    with open_store(store) as opened:
-        yield opened
-
-
-def _actor(given: str | None) -> str:
-    if given is not None:
-        return given
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return "unknown"
 
 
 def _state(given: str | None) -> Any:

@@ -78,15 +78,17 @@ def like_handler(store: Store, load: Callable[[str], Predictor] | None = None) -
         settings = LikeSettings(**context.job.payload)
         predictor = (load or _load)(model_in_use(store))
         meant, others, category = _meant(store, settings, predictor)
-        everywhere = store.records.ids(has_pixels=True) if settings.on is None else list(settings.on)
+        everywhere = store.records.ids(has_pixels=True) if settings.on is None else sorted(set(settings.on))
         wanted = [number for number in everywhere if number != settings.record]
         checkpoint = context.job.checkpoint or {}
-        done, found = int(checkpoint.get("done", 0)), int(checkpoint.get("found", 0))
-        for number in wanted[done:]:
+        after, found = int(checkpoint.get("after", 0)), int(checkpoint.get("found", 0))
+        for done, number in enumerate(wanted, 1):
+            # Records may come and go while a job waits; their numbers only grow.
+            if number <= after:
+                continue
             context.check()
             found += _propose(store, number, settings, predictor, meant, others, category, context.job.id)
-            done += 1
-            context.checkpoint({"done": done, "found": found}, done=done, total=len(wanted))
+            context.checkpoint({"after": number, "found": found}, done=done, total=len(wanted))
         return {"images": len(wanted), "exemplars": len(meant), "category": category, "found": found}
 
     return handle

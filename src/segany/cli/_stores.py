@@ -1,4 +1,4 @@
-"""What the commands of `segany engine` have in common."""
+"""What commands that work on a store have in common."""
 
 import getpass
 from collections.abc import Iterator
