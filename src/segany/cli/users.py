@@ -1,6 +1,5 @@
 """`segany users`: who may sign in to a server of a store."""
 
-import getpass
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -8,13 +7,13 @@ from typing import Annotated, cast
 
 import typer
 
+from segany.cli._stores import StoreArgument, actor_of
 from segany.errors import ConfigError, MissingExtraError
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Say who may sign in to a server of a store.")
 
-_Where = Annotated[str, typer.Argument(metavar="STORE", help="A folder, or postgresql://USER:PASSWORD@HOST/DATABASE.")]
 _Name = Annotated[str, typer.Argument(help="What they sign in as: letters, digits and . _ @ -.")]
 _File = Annotated[
     Path | None, typer.Option(help="Read the password from this file's first line instead of asking for it.")
@@ -24,7 +23,7 @@ _SHORTEST = 10
 
 @app.command()
 def add(
-    store: _Where,
+    store: StoreArgument,
     name: _Name,
     role: Annotated[
         str, typer.Option(help="annotator; reviewer, who also accepts and rejects; admin, who also adds users.")
@@ -42,14 +41,14 @@ def add(
             NewUserRequest(name=name, password=password)  # type: ignore[arg-type]  # made a secret there
         except ValueError as error:
             raise ConfigError(f"a user's name has letters, digits and . _ @ -, got {name!r}.") from error
-        user = opened.users.add(name, cast(Role, role), _hashed(password), actor=_actor())
+        user = opened.users.add(name, cast(Role, role), _hashed(password), actor=actor_of(None))
     print(f"{user.name} ({user.role}) may sign in; a server that runs already has to be started again")
     return 0
 
 
 @app.command("list")
 def list_users(
-    store: _Where, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False
+    store: StoreArgument, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False
 ) -> int:
     """List the users of a store."""
     from segany.engine import open_store
@@ -66,7 +65,7 @@ def list_users(
 
 @app.command()
 def change(
-    store: _Where,
+    store: StoreArgument,
     name: _Name,
     role: Annotated[str | None, typer.Option(help="annotator, reviewer or admin.")] = None,
     password: Annotated[bool, typer.Option("--password", help="Ask for a new password; ends their sessions.")] = False,
@@ -81,7 +80,7 @@ def change(
         opened.users.get(name)
         hashed = _hashed(_password(password_file)) if password or password_file is not None else None
         user = opened.users.change(
-            name, actor=_actor(), role=cast("Role | None", role), password_hash=hashed, disabled=disable
+            name, actor=actor_of(None), role=cast("Role | None", role), password_hash=hashed, disabled=disable
         )
     print(f"{user.name}  {user.role}{'  disabled' if user.disabled else ''}")
     return 0
@@ -108,10 +107,3 @@ def _hashed(password: str) -> str:
             raise
         raise MissingExtraError("`segany users`", "serve") from error
     return hash_password(password)
-
-
-def _actor() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "local"
