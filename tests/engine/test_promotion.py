@@ -10,7 +10,9 @@ import pytest
 
 from segany import Predictor, weights
 from segany.engine import promotion
-from segany.engine.models import CHOOSER, keep, mask_chooser, model_in_use
+from segany.engine.confidence import Confidence
+from segany.engine.linear import LinearHead
+from segany.engine.models import CHOOSER, CONFIDENCE, keep, mask_chooser, model_in_use
 from segany.engine.promotion import Decision, compare_models, decisions, promote, rollback, write_target
 from segany.engine.rounds import ROUND, LearningRound, due, round_handler
 from segany.engine.running import run_to_end
@@ -160,6 +162,46 @@ def test_a_round_freezes_trains_compares_and_decides(judged: Any, tmp_path: Path
     assert result["trained_on"] == judged.store.versions.get("v1").digest
     assert model_in_use(judged.store).endswith("good.pt")
     assert not due(judged.store, 1)
+
+
+@pytest.mark.parametrize("died", ["before it was noted", "while learning"])
+def test_after_a_promotion_what_people_accept_is_learned_anew(
+    judged: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, died: str
+) -> None:
+    """Also where the process dies after the candidate has taken over: it is not compared with itself then."""
+    head = LinearHead(np.zeros(1), np.ones(1), np.zeros((1, 2)), np.zeros(2))
+    keep(judged.store, Confidence(head, 0.9, 0.8, 30, "of mobile_sam"), CONFIDENCE, actor="anna")
+    learned: list[tuple[str, float]] = []
+    deaths: list[str] = []
+    noted = JobContext.checkpoint
+
+    def die(when: str) -> None:
+        if when == died and not deaths:
+            deaths.append(when)
+            raise KeyboardInterrupt
+
+    def checkpoint(self: JobContext, value: Any, **more: float) -> None:
+        if "decided" in value:
+            die("before it was noted")
+        noted(self, value, **more)
+
+    def learn(store: Store, predictor: Any, *, precision: float, **_: Any) -> None:
+        die("while learning")
+        learned.append((Path(predictor).name, precision))
+
+    monkeypatch.setattr(JobContext, "checkpoint", checkpoint)
+    monkeypatch.setattr("segany.engine.rounds.Predictor", lambda model, **_: model)
+    monkeypatch.setattr("segany.engine.rounds.learn_confidence", learn)
+    with pytest.raises(KeyboardInterrupt):
+        learning_round(judged, tmp_path, "good.pt")
+    assert model_in_use(judged.store).endswith("good.pt")
+    result = learning_round(judged, tmp_path, "good.pt")
+    assert result["promoted"]
+    assert learned == [("good.pt", 0.8)]
+    assert len(judged.store.jobs.list(kinds=[ROUND])) == 1
+    assert [card.status for card in judged.store.models.list() if card.name == "good"] == ["promoted"]
+    learning_round(judged, tmp_path, "poor.pt", margin=0.02)
+    assert len(learned) == 1
 
 
 def test_a_harmful_round_is_refused(judged: Any, tmp_path: Path) -> None:

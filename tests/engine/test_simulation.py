@@ -43,6 +43,25 @@ def test_it_looks_at_every_proposal_and_draws_what_is_missing(painted: Made) -> 
     assert min(work.ious) > 0.85
 
 
+def test_it_corrects_a_proposal_that_is_nearly_right(painted: Made) -> None:
+    made = painted(1)
+    truths = next(iter(made.truths.values()))
+    disc = truths[0].to_mask()
+    rows = np.flatnonzero(disc.any(axis=1))
+    half = disc.copy()
+    half[rows[0] : rows[0] + len(rows) // 3] = False
+    answer, work, _ = annotate(made, [Annotation("near", RLE.from_mask(half))], truths[1:])
+    assert (list(answer.accepted), list(answer.rejected)) == ([], ["near"])
+    (drawn,) = answer.drawn
+    assert (drawn.id, drawn.source) == ("new-0", "semi_automatic")
+    # One look at the proposal, one click where it lacks something, one look: no first click and no choice among three.
+    assert work.steps == {"inspect": 2, "click": 1}
+    (x, y), *_ = drawn.prompts[0].points
+    assert disc[int(y), int(x)]
+    assert not half[int(y), int(x)]
+    assert work.ious[0] > 0.85
+
+
 def test_what_clicks_cannot_reach_is_drawn_by_hand(painted: Made) -> None:
     made = painted(1)
     made.predictor.backend.damage = 10
@@ -57,7 +76,7 @@ def test_rounds_get_cheaper_as_masks_are_kept(painted: Made) -> None:
     numbers = sorted(made.truths)
     figures = []
     for place, part in enumerate((numbers[:2], numbers[2:10], numbers[10:])):
-        learn_confidence(made.store, made.predictor, actor="test", precision=0.8)
+        learn_confidence(made.store, made.predictor, actor="test", precision=0.8, points_per_side=8)
         name = "assisted-manual" if place == 0 else "semi-automatic"
         settings = StageSettings(name, points_per_side=8, records=tuple(part))  # type: ignore[arg-type]
         annotator = Annotator("simulated")

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from segany import Predictor
-from segany.engine.models import CONFIDENCE, keep
+from segany.engine.annotator import Annotator
+from segany.engine.confidence import LEAST_REVIEWS
+from segany.engine.models import CONFIDENCE, confidence, keep
 from segany.engine.quality import compare_masks
 from segany.engine.reviews import learn_confidence
 from segany.engine.running import run_to_end
+from segany.engine.simulation import simulate_round
 from segany.engine.stages import STAGE, StageSettings, stage_handler
 from segany.engine.tasks import OPEN
 from segany.errors import ConfigError, JobCancelledError, StoreError
@@ -78,7 +81,7 @@ def test_what_people_accept_is_kept_next_time_and_what_they_decided_stays(painte
     first, rest = tuple(sorted(made.truths))[:10], tuple(sorted(made.truths))[10:]
     stage(made.store, made.predictor, "semi-automatic", records=first)
     review_by_colour(made)
-    learned = learn_confidence(made.store, made.predictor, actor="test", precision=0.8)
+    learned = learn_confidence(made.store, made.predictor, actor="test", precision=0.8, points_per_side=8)
     assert learned is not None
     assert learned.keep_from <= 1
     result = stage(made.store, made.predictor, "semi-automatic", records=rest)
@@ -96,11 +99,35 @@ def test_what_people_accept_is_kept_next_time_and_what_they_decided_stays(painte
     assert decided.items() <= after.items()
 
 
+def test_images_that_were_drawn_by_hand_teach_what_people_accept(painted: Made) -> None:
+    made = painted(14)
+    numbers = sorted(made.truths)
+    manual = StageSettings("assisted-manual", records=tuple(numbers[:12]))
+    simulate_round(made.store, made.truths, manual, made.predictor, Annotator("anna"))
+    seen: list[int] = []
+    learned = learn_confidence(
+        made.store, made.predictor, actor="test", precision=0.8, points_per_side=8, progress=seen.append
+    )
+    assert learned is not None
+    assert learned.replayed == learned.reviews >= LEAST_REVIEWS
+    assert seen == list(range(1, 13))
+    assert confidence(made.store).to_dict() == learned.to_dict()  # type: ignore[union-attr]
+    # None passes the thresholds that hold before anything was learned.
+    shy = {"ask_iou_thresh": 0.99, "ask_stability_thresh": 0.99}
+    result = stage(made.store, made.predictor, "semi-automatic", records=tuple(numbers[12:]), **shy)
+    assert result["kept"] + result["flagged"] >= 8
+    for number in numbers[12:]:
+        masks = [one.segmentation for one in made.store.records.get(number).record.objects]
+        found = compare_masks(masks, made.truths[number])
+        assert len(found) == 4
+        assert len(masks) <= 6
+
+
 def test_a_confidence_of_another_model_keeps_nothing(painted: Made) -> None:
     made = painted(8)
     stage(made.store, made.predictor, "semi-automatic")
     review_by_colour(made)
-    learned = learn_confidence(made.store, made.predictor, actor="test", precision=0.5)
+    learned = learn_confidence(made.store, made.predictor, actor="test", precision=0.5, points_per_side=8)
     assert learned is not None
     keep(made.store, replace(learned, model_digest="other"), CONFIDENCE, actor="test")
     assert stage(made.store, made.predictor, "semi-automatic", overlap_thresh=1.0)["kept"] == 0

@@ -6,10 +6,13 @@ What people take for each step was published by others and is fixed here; it is 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segany.engine.proposals import GOOD
+from segany.engine.quality import SAME_OBJECT
 from segany.engine.tasks import TaskAnswer
 from segany.masks import RLE, rle_iou_matrix
 from segany.predict import ImageEmbedding, Predictor
@@ -70,7 +73,7 @@ class Annotator:
         self,
         name: str = "simulated",
         *,
-        good: float = 0.85,
+        good: float = GOOD,
         most_clicks: int = 8,
         looks_at_others: bool = True,
         first: str = "centre",
@@ -79,7 +82,7 @@ class Annotator:
 
         Args:
             name: In the store.
-            good: IoU from which on a mask is accepted; people agree with each other at .85 to .91 (SAM paper, sec. 5).
+            good: IoU from which on a mask is accepted.
             most_clicks: After so many clicks the object is drawn by hand.
             looks_at_others: Look at the other two masks of a first click, one key apart, before clicking again.
             first: Where the first click goes: "centre", or "random".
@@ -103,7 +106,8 @@ class Annotator:
             predictor: The model in use.
             embedding: Of the image.
             truths: What is meant.
-            shown: Masks that wait for a decision; each is looked at.
+            shown: Masks that wait for a decision; each is looked at. One that shows an object, and not well enough, is
+                corrected by clicks.
             kept: Masks that need no look; objects that they show are not drawn again.
             chooser: Ranks a first click's masks; None for the predicted IoU alone.
             prefix: Of the ids of new masks.
@@ -115,34 +119,37 @@ class Annotator:
         open_objects = set(range(len(truths)))
         for mask in kept:
             place, iou = _nearest(mask, truths, open_objects)
-            if place is not None and iou >= 0.5:
+            if place is not None and iou >= SAME_OBJECT:
                 # A person sees that there is a mask, and not that it is not a good one.
                 open_objects.discard(place)
         accepted, rejected = list[int | str](), list[int | str]()
+        near: dict[int, RLE] = {}
         for annotation in shown:
             work.steps["inspect"] += 1
             place, iou = _nearest(annotation.segmentation, truths, open_objects)
             if place is None or iou < self.good:
                 rejected.append(annotation.id)
+                if place is not None and iou >= SAME_OBJECT:
+                    near.setdefault(place, annotation.segmentation)
                 continue
             open_objects.discard(place)
             accepted.append(annotation.id)
             work.ious.append(iou)
         drawn = []
         for place in sorted(open_objects):
-            mask, clicks, by_hand, first = self._draw(predictor, embedding, truths[place], chooser, work)
+            done = self._draw(predictor, embedding, truths[place], near.get(place), chooser, work)
             drawn.append(
                 Annotation(
                     f"{prefix}-{place}",
-                    mask,
-                    source="manual" if by_hand else "semi_automatic",
-                    prompts=(_prompt(clicks),),
+                    done.mask,
+                    source="manual" if done.by_hand else "semi_automatic",
+                    prompts=(_prompt(done.clicks),) if done.clicks else (),
                     annotator=self.name,
                     model_digest=embedding.model_digest,
                 )
             )
-            if chooser is not None:
-                chooser = chooser.learned(first, _prompt(clicks[:1]), mask)
+            if chooser is not None and done.first is not None:
+                chooser = chooser.learned(done.first, _prompt(done.clicks[:1]), done.mask)
         work.masks = len(accepted) + len(drawn)
         answer = TaskAnswer(accepted, rejected, drawn, Costs().seconds(work.steps))
         return answer, work, chooser
@@ -152,47 +159,76 @@ class Annotator:
         predictor: Predictor,
         embedding: ImageEmbedding,
         meant: RLE,
+        near: RLE | None,
         chooser: MaskChooser | None,
         work: Work,
-    ) -> tuple[RLE, list[Click], bool, Prediction]:
-        """Click until the mask is good; by hand where clicks do not help."""
+    ) -> "_Drawn":
+        """Click until the mask is good, from a mask that is nearly it if there is one; by hand where clicks fail."""
         truth = meant.to_mask()
-        x, y = first_click(truth) if self._first == "centre" else random_click(truth, len(meant.counts))
-        clicks = [Click(x, y, 1)]
-        first = answer = predictor.predict(embedding, _prompt(clicks), chooser=chooser)
-        work.steps["click"] += 1
-        order = answer.ranking.tolist() if self._looks_at_others else [answer.best_index]
-        best, mask, iou = -1, np.zeros_like(truth), -1.0
-        for index in order:
-            work.steps["inspect"] += 1
-            candidate = answer.mask(index)
-            value = _iou(candidate, truth)
-            if value > iou:
-                best, mask, iou = index, candidate, value
-            if iou >= self.good:
+        shown, first = None, None
+        if near is None:
+            click = first_click(truth) if self._first == "centre" else random_click(truth, len(meant.counts))
+            clicks = [Click(click[0], click[1], 1)]
+            work.steps["click"] += 1
+            first = predictor.predict(embedding, _prompt(clicks), chooser=chooser)
+            shown = self._best_of(first, truth, work)
+        else:
+            mask = near.to_mask()
+            shown, clicks = _Shown(mask, _iou(mask, truth), None), []
+        while shown.iou < self.good and len(clicks) < self.most_clicks:
+            clicked = np.array([each[:2] for each in clicks], dtype=np.int64).reshape(-1, 2)
+            found = next_click(shown.mask, truth, clicked=clicked)
+            if found is None:
                 break
-        while iou < self.good and len(clicks) < self.most_clicks:
-            click = next_click(mask, truth, clicked=np.array([each[:2] for each in clicks], dtype=np.int64))
-            if click is None:
-                break
-            clicks.append(click)
-            fed_back = answer.low_res_logits[best]
-            answer = predictor.predict(embedding, _prompt(clicks, fed_back), multimask=False)
+            clicks.append(found)
+            prompt = _prompt(clicks, shown.logits) if shown.logits is not None else _prompt(clicks, mask=shown.mask)
+            answer = predictor.predict(embedding, prompt, multimask=False)
             work.steps["click"] += 1
             work.steps["inspect"] += 1
-            best, mask = 0, answer.mask(0)
-            iou = _iou(mask, truth)
-        if iou < self.good:
+            shown = _Shown(answer.mask(0), _iou(answer.mask(0), truth), answer.low_res_logits[0])
+        if shown.iou < self.good:
             work.steps["polygon"] += 1
             work.ious.append(1.0)
-            return meant, clicks, True, first
-        work.ious.append(iou)
-        return RLE.from_mask(mask), clicks, False, first
+            return _Drawn(meant, clicks, True, first)
+        work.ious.append(shown.iou)
+        return _Drawn(RLE.from_mask(shown.mask), clicks, False, first)
+
+    def _best_of(self, answer: Prediction, truth: NDArray[np.bool_], work: Work) -> "_Shown":
+        """Look at a first click's masks, the likeliest first, until one is good; give the best of those seen."""
+        best = _Shown(np.zeros_like(truth), -1.0, None)
+        for index in answer.ranking.tolist() if self._looks_at_others else [answer.best_index]:
+            work.steps["inspect"] += 1
+            mask = answer.mask(index)
+            iou = _iou(mask, truth)
+            if iou > best.iou:
+                best = _Shown(mask, iou, answer.low_res_logits[index])
+            if iou >= self.good:
+                break
+        return best
 
 
-def _prompt(clicks: Sequence[Click], logits: NDArray[np.float32] | None = None) -> Prompt:
+class _Shown(NamedTuple):
+    """A mask on the screen: [H, W] bool, its IoU with what is meant, and the logits behind it, if it is an answer."""
+
+    mask: NDArray[np.bool_]
+    iou: float
+    logits: NDArray[np.float32] | None
+
+
+class _Drawn(NamedTuple):
+    """What came of an object: its mask, the clicks, whether it was drawn by hand, and a first click's answer."""
+
+    mask: RLE
+    clicks: list[Click]
+    by_hand: bool
+    first: Prediction | None
+
+
+def _prompt(
+    clicks: Sequence[Click], logits: NDArray[np.float32] | None = None, mask: NDArray[np.bool_] | None = None
+) -> Prompt:
     places = [(click.x, click.y) for click in clicks]
-    return Prompt(points=places, labels=[click.label for click in clicks], mask_logits=logits)
+    return Prompt(points=places, labels=[click.label for click in clicks], mask_logits=logits, mask=mask)
 
 
 def _nearest(mask: RLE, truths: Sequence[RLE], among: set[int]) -> tuple[int | None, float]:

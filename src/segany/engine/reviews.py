@@ -1,48 +1,74 @@
 """What is learned from what people decided: which automatic masks they accept, and what they call things."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
 from segany.engine.classes import ClassNames, Head
-from segany.engine.confidence import Confidence, mask_evidence
+from segany.engine.confidence import Confidence
 from segany.engine.features import mask_features
 from segany.engine.models import CLASSES, CONFIDENCE, keep
+from segany.engine.proposals import LEARNED, evidence_of, finished_images, propose, would_be_accepted
 from segany.predict import Predictor
 from segany.schema import Annotation, Record
 from segany.store import Store, StoredRecord
 
-__all__ = ["NAMED_IMAGES", "learn_confidence", "learn_names", "named_masks"]
+__all__ = ["NAMED_IMAGES", "REPLAYED_IMAGES", "learn_confidence", "learn_names", "named_masks"]
 
 NAMED_IMAGES = 500
 """Names are learned from as many images, those that were changed last."""
+
+REPLAYED_IMAGES = 40
+"""What people accept is learned from as many finished images; each takes the time of `segany everything`."""
 
 # The last ones; older ones were of other models, mostly.
 _IMAGES = 500
 
 
-def learn_confidence(store: Store, predictor: Predictor, *, actor: str, precision: float = 0.9) -> Confidence | None:
+def learn_confidence(
+    store: Store,
+    predictor: Predictor,
+    *,
+    actor: str,
+    precision: float = 0.9,
+    points_per_side: int = 32,
+    progress: Callable[[int], None] | None = None,
+) -> Confidence | None:
     """Learn which automatic masks people accept, and keep it with the store.
+
+    Where people finished an image, the model in use proposes masks for it once more, and those that are the outline of
+    something that was accepted count as accepted, the others as rejected: so a model is known before it was reviewed,
+    and images that were drawn by hand teach as well. Elsewhere the reviews of automatic masks count.
 
     Args:
         store: Whose reviews.
         predictor: The model in use.
         actor: Who asks for it.
         precision: As in `Confidence.learn`.
+        points_per_side: Clicks along each side of an image, as the stage will make them.
+        progress: Told how many finished images were looked at.
 
     Returns:
         None while too few masks were reviewed; nothing is kept then.
     """
     evidence, accepted, groups = [], list[bool](), list[int]()
-    for stored, masks in _decided(store):
-        features = mask_features(predictor.embed(store.image(stored.id)), [one.segmentation for one in masks])
-        scores = [float(one.predicted_iou or 0.0) for one in masks]
-        stability = [float(one.stability_score or 0.0) for one in masks]
-        evidence.append(
-            mask_evidence(features, scores, stability, [one.area / one.segmentation.size.area for one in masks])
-        )
-        accepted += [one.review_state == "accepted" for one in masks]
-        groups += [stored.id] * len(masks)
+    replayed = set[int]()
+    for number, wanted in islice(finished_images(store), REPLAYED_IMAGES):
+        replayed.add(number)
+        image = store.image(number)
+        masks = propose(predictor, image, LEARNED, points_per_side=points_per_side)
+        if masks:
+            evidence.append(evidence_of(predictor.embed(image), masks))
+            accepted += would_be_accepted(masks, wanted)
+            groups += [number] * len(masks)
+        if progress is not None:
+            progress(len(replayed))
+    known = len(accepted)
+    for stored, decided in _decided(store, replayed):
+        evidence.append(evidence_of(predictor.embed(store.image(stored.id)), decided))
+        accepted += [one.review_state == "accepted" for one in decided]
+        groups += [stored.id] * len(decided)
     if not accepted:
         return None
     learned = Confidence.learn(
@@ -51,6 +77,7 @@ def learn_confidence(store: Store, predictor: Predictor, *, actor: str, precisio
         groups,
         model_digest=predictor.backend.model_digest,
         precision=precision,
+        replayed=known,
     )
     if learned is not None:
         keep(store, learned, CONFIDENCE, actor=actor)
@@ -104,8 +131,9 @@ def named_masks(record: Record) -> list[Annotation]:
     ]
 
 
-def _decided(store: Store) -> Iterator[tuple[StoredRecord, Sequence[Annotation]]]:
-    for stored in store.records.iterate(store.records.ids(has_pixels=True, has_masks=True)[-_IMAGES:]):
+def _decided(store: Store, passed_over: Collection[int]) -> Iterator[tuple[StoredRecord, Sequence[Annotation]]]:
+    numbers = store.records.ids(has_pixels=True, has_masks=True)[-_IMAGES:]
+    for stored in store.records.iterate([number for number in numbers if number not in passed_over]):
         masks = [
             one
             for one in stored.record.objects

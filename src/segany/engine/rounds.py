@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from segany.engine.models import model_in_use
+from segany.engine.models import confidence, model_in_use
 from segany.engine.promotion import compare_models, promote, write_target
+from segany.engine.reviews import learn_confidence
 from segany.errors import ConfigError
 from segany.evaluate.items import EvaluationSet
 from segany.evaluate.result_cache import ResultCache
+from segany.predict import EmbeddingCache, Predictor
 from segany.store import JobContext, JobHandler, Store
 
 __all__ = ["ROUND", "LearningRound", "Retrain", "accepted_masks", "due", "retrain", "round_handler"]
@@ -86,8 +88,14 @@ def round_handler(store: Store, *, actor: str, train: Retrain | None = None) -> 
         known = {one.name for one in store.versions.log()}
         if wanted.version not in known:
             store.versions.freeze(wanted.version, actor=actor, message="for a round of learning")
-        digest, accepted = store.versions.get(wanted.version).digest, accepted_masks(store)
-        incumbent = model_in_use(store)
+        digest = store.versions.get(wanted.version).digest
+        known_before = context.job.checkpoint or {}
+        if "decided" in known_before:
+            return _learned(store, known_before["decided"], wanted, actor, context)
+        # Written down: after a crash the model in use may be the candidate already.
+        accepted = int(known_before.get("accepted", accepted_masks(store)))
+        incumbent = str(known_before.get("incumbent", model_in_use(store)))
+        context.checkpoint({"accepted": accepted, "incumbent": incumbent})
         checkpoint = wanted.candidate
         if checkpoint is None:
             context.progress(0, 3, "training")
@@ -111,9 +119,23 @@ def round_handler(store: Store, *, actor: str, train: Retrain | None = None) -> 
             )
         context.progress(2, 3, "deciding")
         card = promote(store, checkpoint, decision, actor=actor)
-        return {**decision.to_dict(), "model": card.config["model"], "accepted": accepted}
+        decided = {**decision.to_dict(), "model": card.config["model"], "accepted": accepted}
+        context.checkpoint({"accepted": accepted, "incumbent": incumbent, "decided": decided})
+        return _learned(store, decided, wanted, actor, context)
 
     return handle
+
+
+def _learned(
+    store: Store, decided: dict[str, Any], wanted: LearningRound, actor: str, context: JobContext
+) -> dict[str, Any]:
+    """Learn anew what people accept where another model is in use now: its masks, and its scores, are others."""
+    former = confidence(store)
+    if decided["promoted"] and former is not None:
+        context.progress(2, 3, "learning what people accept")
+        predictor = Predictor(model_in_use(store), runtime=wanted.runtime, cache=EmbeddingCache.default())
+        learn_confidence(store, predictor, actor=actor, precision=former.precision, progress=lambda _: context.check())
+    return decided
 
 
 def retrain(store: Store, wanted: LearningRound, model: str, out: Path, context: JobContext) -> Path:

@@ -13,15 +13,16 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from segany.engine.confidence import Confidence, mask_evidence
-from segany.engine.features import image_feature, mask_features
+from segany.engine.confidence import Confidence
+from segany.engine.features import image_feature
 from segany.engine.models import confidence, model_in_use
 from segany.engine.priority import Priority, ranked, self_disagreement, uncertainty
+from segany.engine.proposals import LEARNED, evidence_of, propose, without_doubles
 from segany.engine.tasks import OPEN, ask
 from segany.errors import ConfigError
 from segany.masks import rle_iou_matrix
 from segany.predict import EmbeddingCache, ImageEmbedding, Predictor
-from segany.predict.automatic import AutomaticMaskGenerator, GridSettings, Thresholds
+from segany.predict.automatic import GridSettings, Thresholds
 from segany.schema import Annotation, Prompt
 from segany.store import JobContext, JobHandler, Store
 
@@ -47,10 +48,12 @@ class StageSettings:
         ask_iou_thresh: "semi-automatic": masks of a predicted IoU up to this are forgotten.
         ask_stability_thresh: "semi-automatic": and those below this stability.
         ask_from: "semi-automatic": once it was learned what people accept, masks that are less likely than this to be
-            accepted are forgotten, too: a look at each (1.6 s) costs more than a click and a look where one is missing
-            (4 s), see `annotator.Costs`.
+            accepted are forgotten instead: a look at each (1.6 s) costs more than drawing the object with one click and
+            two looks (5.6 s) where a mask is missing, see `annotator.Costs`. Where it was learned from finished images,
+            `proposals.LEARNED` takes the place of the two thresholds above: what the model thinks of a mask says less.
         box_nms_thresh: Of two masks whose boxes overlap by more than this IoU the better is taken.
-        overlap_thresh: Masks that overlap an accepted one by more than this IoU are the same object.
+        overlap_thresh: Masks that overlap an accepted one by more than this IoU are the same object; and once it was
+            learned what people accept, so are two that overlap each other by more: the likelier one is taken.
         records: Only these; all with an image when left out.
         limit: Most images to queue for people; None for all.
     """
@@ -61,7 +64,7 @@ class StageSettings:
     stability_score_thresh: float = 0.95
     ask_iou_thresh: float = 0.88
     ask_stability_thresh: float = 0.95
-    ask_from: float = 0.4
+    ask_from: float = 0.3
     box_nms_thresh: float = 0.7
     overlap_thresh: float = 0.5
     records: tuple[int, ...] | None = None
@@ -76,14 +79,19 @@ class StageSettings:
         GridSettings(points_per_side=self.points_per_side)
         self.thresholds()
 
-    def thresholds(self) -> Thresholds:
-        """What masks must pass."""
-        asked = self.stage == "semi-automatic"
-        return Thresholds(
-            pred_iou_thresh=self.ask_iou_thresh if asked else self.pred_iou_thresh,
-            stability_score_thresh=self.ask_stability_thresh if asked else self.stability_score_thresh,
-            box_nms_thresh=self.box_nms_thresh,
-        )
+    def thresholds(self, learned: Confidence | None = None) -> Thresholds:
+        """What masks must pass.
+
+        Args:
+            learned: What people accept of this model's masks, if it is known.
+        """
+        if self.stage != "semi-automatic":
+            first, second = self.pred_iou_thresh, self.stability_score_thresh
+        elif learned is not None and learned.knows_all:
+            first, second = LEARNED.pred_iou_thresh, LEARNED.stability_score_thresh
+        else:
+            first, second = self.ask_iou_thresh, self.ask_stability_thresh
+        return Thresholds(first, second, box_nms_thresh=self.box_nms_thresh)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -176,14 +184,17 @@ def _fill(store: Store, number: int, settings: StageSettings, predictor: Predict
     stored = store.records.get(number)
     image = store.image(number)
     embedding = predictor.embed(image)
-    generator = AutomaticMaskGenerator(predictor, GridSettings(points_per_side=settings.points_per_side))
-    found = list(generator.generate(image, settings.thresholds()).annotations)
+    learned = confidence(store) if settings.stage == "semi-automatic" else None
+    if learned is not None and learned.model_digest != predictor.backend.model_digest:
+        learned = None
+    thresholds = settings.thresholds(learned)
+    found = propose(predictor, image, thresholds, points_per_side=settings.points_per_side)
     earlier = [one for one in stored.record.annotations if _may_be_replaced(one)]
     decided = [one.segmentation for one in stored.record.annotations if not _may_be_replaced(one)]
     if decided and found:
         same = rle_iou_matrix([one.segmentation for one in found], decided).max(axis=1) > settings.overlap_thresh
         found = [one for one, is_known in zip(found, same.tolist(), strict=True) if not is_known]
-    put = _judged(found, settings, predictor, embedding, confidence(store), job)
+    put = _judged(found, settings, predictor, embedding, learned, job)
     if put or earlier:
         store.records.save(
             number,
@@ -214,9 +225,10 @@ def _judged(
     if settings.stage == "semi-automatic":
         chances = _chances(found, embedding, learned)
         line = np.inf
-        if learned is not None and learned.model_digest == digest:
+        if learned is not None:
             line = learned.keep_from
-            worth = [place for place, chance in enumerate(chances) if chance >= min(settings.ask_from, line)]
+            first = without_doubles([one.segmentation for one in found], chances, settings.overlap_thresh)
+            worth = [place for place in first if chances[place] >= min(settings.ask_from, line)]
             found, chances = [found[place] for place in worth], [chances[place] for place in worth]
             if not found:
                 return []
@@ -242,14 +254,9 @@ def _judged(
 
 def _chances(found: Sequence[Annotation], embedding: ImageEmbedding, learned: Confidence | None) -> list[float]:
     """Probability that each mask would be accepted; before anything was learned, the product of the model's scores."""
-    scores = [float(one.predicted_iou or 0.0) for one in found]
-    stability = [float(one.stability_score or 0.0) for one in found]
-    if learned is None or learned.model_digest != embedding.model_digest:
-        return [min(1.0, score * stable) for score, stable in zip(scores, stability, strict=True)]
-    masks = [one.segmentation for one in found]
-    shares = [mask.area / mask.size.area for mask in masks]
-    evidence = mask_evidence(mask_features(embedding, masks), scores, stability, shares)
-    return [float(chance) for chance in learned.of(evidence)]
+    if learned is None:
+        return [min(1.0, float(one.predicted_iou or 0.0) * float(one.stability_score or 0.0)) for one in found]
+    return [float(chance) for chance in learned.of(evidence_of(embedding, found))]
 
 
 def _asked_again(found: Sequence[Annotation], predictor: Predictor, embedding: ImageEmbedding) -> list[float]:
