@@ -24,7 +24,7 @@ from typing import Any
 from segany import Predictor
 from segany.engine import open_store
 from segany.engine.annotator import Annotator, Costs
-from segany.engine.models import model_in_use
+from segany.engine.models import confidence, model_in_use
 from segany.engine.reviews import learn_confidence
 from segany.engine.rounds import ROUND, LearningRound, round_handler
 from segany.engine.running import run_to_end
@@ -90,6 +90,15 @@ def fill(store: Store, parts: list[list[tuple[Any, Record]]]) -> tuple[list[list
     return numbers, truths
 
 
+def learn(store: Store, predictor: Predictor, rounds: list[dict[str, Any]], given: argparse.Namespace) -> None:
+    """Learn which of the model's masks are accepted; a promotion has done so from the same images."""
+    known = confidence(store)
+    promoted = bool(rounds) and bool((rounds[-1]["learning"] or {}).get("promoted"))
+    if not promoted or known is None or known.model_digest != predictor.backend.model_digest:
+        grid = given.points_per_side
+        learn_confidence(store, predictor, actor="loop", precision=given.precision, points_per_side=grid)
+
+
 def run(given: argparse.Namespace) -> None:
     """Do the rounds that are not done yet."""
     parts, held = deal(given.data, given.images, given.rounds)
@@ -106,7 +115,8 @@ def run(given: argparse.Namespace) -> None:
         for place in range(len(rounds), min(given.rounds, len(rounds) + given.at_most)):
             started = time.perf_counter()
             predictor = Predictor(model_in_use(store), cache=EmbeddingCache.default())
-            learn_confidence(store, predictor, actor="loop")
+            if not given.manual:
+                learn(store, predictor, rounds, given)
             stage = StageSettings(
                 "assisted-manual" if place == 0 or given.manual else "semi-automatic",
                 points_per_side=given.points_per_side,
@@ -207,6 +217,7 @@ def main() -> None:
     parser.add_argument("--at-most", type=int, default=99, help="rounds in this call; the next call goes on")
     parser.add_argument("--images", type=int, default=8, help="images a round")
     parser.add_argument("--points-per-side", type=int, default=32)
+    parser.add_argument("--precision", type=float, default=0.9, help="share of good masks among the automatic ones")
     parser.add_argument("--limit", type=int, default=150, help="objects of each set that judges a model")
     parser.add_argument("--margin", type=float, default=0.01, help="what a guard may lose, by its interval's lower end")
     parser.add_argument("--retrain", action="store_true")
