@@ -52,8 +52,8 @@ SHORT = {
 RUNS: dict[str, dict[str, Any]] = {
     "scores": {"tune": "scores", "steps": 40},
     "decoder": {"tune": "decoder", "steps": 250},
-    "lora": {"tune": "lora", "steps": 20, "with_decoder": False},
-    "lora and decoder": {"tune": "lora", "steps": 20},
+    "lora": {"tune": "lora", "steps": 150, "with_decoder": False},
+    "lora and decoder": {"tune": "lora", "steps": 150},
 }
 COSTS: dict[str, dict[str, Any]] = {
     "scores": {"tune": "scores"},
