@@ -177,19 +177,21 @@ def table(document: dict[str, Any]) -> str:
 def draw(document: dict[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 4.5), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
     bars = [
-        (f"{run}\n{where}", {one["metric"]: one for one in entry["differences"] if one["set"] == where})
-        for found in document["sets"].values()
-        for run, entry in found["runs"].items()
-        for where in dict.fromkeys(one["set"] for one in entry["differences"])
+        (f"{run}, on {'its rest' if where == 'rest' else where}" if number else f"{name}: {run}, on its rest", found)
+        for name, entry in document["sets"].items()
+        for run, made in entry["runs"].items()
+        for number, where in enumerate(dict.fromkeys(one["set"] for one in made["differences"]))
+        for found in [{one["metric"]: one for one in made["differences"] if one["set"] == where}]
     ]
+    figure = Figure(figsize=(9, 1 + 0.27 * len(bars)), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
     for axis, metric in zip(axes, ("mIoU@1", "mIoU@5"), strict=True):
         for place, (_, found) in enumerate(bars):
             one = found[metric]
             ends = [[100 * (one["difference"] - one["low"])], [100 * (one["high"] - one["difference"])]]
-            axis.errorbar([100 * one["difference"]], [place], xerr=ends, fmt="o", color="C0", capsize=3)
+            color = "C0" if one["set"] == "rest" else "0.45"
+            axis.errorbar([100 * one["difference"]], [place], xerr=ends, fmt="o", color=color, capsize=3)
         axis.axvline(0, color="0.6", linewidth=0.8)
         axis.axvline(-1, color="C3", linewidth=0.8, linestyle=":")
         axis.set(title=f"change of {metric}, points")
