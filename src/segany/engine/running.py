@@ -26,8 +26,8 @@ def run_to_end(
 ) -> Any:
     """Do a job, whoever began it; one job of the engine runs at a time, in all processes.
 
-    A job of the same kind and payload that waits, or whose process died, is gone on with from its last checkpoint.
-    Ctrl-C gives it back.
+    A job of the same kind and payload that waits, or whose process died, is gone on with from its last checkpoint; one
+    with another payload is left alone. Ctrl-C gives the job back.
 
     Args:
         store: Whose job.
@@ -57,7 +57,7 @@ def run_to_end(
             raise JobCancelledError(f"job {now.id} ({kind}) was cancelled.")
         if now.state == "failed":
             raise StoreError(f"job {now.id} ({kind}) failed: {now.error}")
-        if runner.run_one() is None:
+        if runner.run_one(wanted.id) is None:
             # Another process has it, or has the engine.
             if watching is not None:
                 watching(now)

@@ -148,6 +148,7 @@ class Jobs:
         kinds: Sequence[str] | None = None,
         lease_seconds: float = 60.0,
         except_records: Sequence[int] = (),
+        job_id: int | None = None,
     ) -> Job | None:
         """Take the most urgent job that may be taken, or None.
 
@@ -158,6 +159,7 @@ class Jobs:
             kinds: Only of these.
             lease_seconds: How long it is this worker's without a heartbeat.
             except_records: Not about these records.
+            job_id: Only this one.
         """
         with self._database.begin() as connection:
             # Two workers that claim at once would both see a resource free.
@@ -177,6 +179,8 @@ class Jobs:
             )
             if kinds is not None:
                 asked = asked.where(JobRow.kind.in_(kinds))
+            if job_id is not None:
+                asked = asked.where(JobRow.id == job_id)
             if except_records:
                 asked = asked.where(or_(JobRow.image_id.is_(None), JobRow.image_id.not_in(except_records)))
             number = connection.execute(asked).scalar_one_or_none()

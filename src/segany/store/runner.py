@@ -88,16 +88,21 @@ class JobRunner:
         self._jobs, self._handlers, self._lease_seconds = jobs, dict(handlers), lease_seconds
         self.worker = worker or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
-    def run_one(self) -> Job | None:
+    def run_one(self, job_id: int | None = None) -> Job | None:
         """Claim one job and run it to its end.
 
         An exception of the handler makes the job fail, or wait for another attempt; it does not reach the caller.
         KeyboardInterrupt and SystemExit give the job back and do.
 
+        Args:
+            job_id: Only this one.
+
         Returns:
             The job as it ended, or None when there was nothing to do.
         """
-        job = self._jobs.claim(self.worker, kinds=list(self._handlers), lease_seconds=self._lease_seconds)
+        job = self._jobs.claim(
+            self.worker, kinds=list(self._handlers), lease_seconds=self._lease_seconds, job_id=job_id
+        )
         if job is None:
             return None
         context = JobContext(self._jobs, job, self._lease_seconds)
