@@ -134,6 +134,8 @@ def learn(
 
     Takes the time of `segany everything` for each image that people finished, up to 40, and seconds otherwise.
     """
+    from rich.console import Console
+
     from segany.engine.models import model_in_use
     from segany.engine.reviews import learn_confidence, learn_names
     from segany.predict import EmbeddingCache, Predictor
@@ -141,7 +143,14 @@ def learn(
     actor = actor_of(by)
     with opened_store(store) as opened:
         predictor = Predictor(model_in_use(opened), cache=EmbeddingCache.default())
-        confidence = learn_confidence(opened, predictor, actor=actor, precision=precision)
+        with Console(stderr=True).status("looking for what was accepted") as status:
+            confidence = learn_confidence(
+                opened,
+                predictor,
+                actor=actor,
+                precision=precision,
+                progress=lambda done: status.update(f"{done} finished images looked at"),
+            )
         names = learn_names(opened, predictor, actor=actor)
     said: dict[str, Any] = {
         "reviews": 0 if confidence is None else confidence.reviews,
@@ -152,13 +161,11 @@ def learn(
         print(json.dumps(said))
         return 0
     if confidence is None:
-        print("too few automatic masks were reviewed to learn which ones people accept; 30 are needed, of both kinds")
+        print("too little was reviewed or finished to learn which masks people accept; 30 are needed, of both kinds")
     elif said["keep_from"] is None:
-        print(f"{confidence.reviews} reviews: no mask is sure enough yet to be kept without a look")
+        print(f"{confidence.reviews} masks: none is sure enough yet to be kept without a look")
     else:
-        print(
-            f"{confidence.reviews} reviews: masks are kept without a look from a probability of {said['keep_from']:.2f}"
-        )
+        print(f"{confidence.reviews} masks: kept without a look from a probability of {said['keep_from']:.2f}")
     print(f"names: {', '.join(said['names']) or 'no accepted mask has one'}")
     return 0
 
