@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from segany.memory import keep_memory
 from segany.serve import ServeSettings
-from segany.serve._memory import keep_memory
 from segany.serve.run import _listening
 
 

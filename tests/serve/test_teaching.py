@@ -91,6 +91,16 @@ def test_a_mask_is_learned_from_once_and_when_it_was_left_alone(teaching: Any) -
     assert learned(store) == 2
 
 
+def test_an_image_that_is_gone_takes_no_other_lesson_with_it(teaching: Any) -> None:
+    teacher, now, store = teaching
+    teacher.saw(1, [kept("a")], [])
+    teacher.saw(99, [kept("b")], [])
+    teacher.saw(1, [kept("c", 10)], [])
+    now[0] = 20.0
+    assert asyncio.run(teacher.learn()) == 2
+    assert learned(store) == 2
+
+
 def test_what_did_not_begin_with_a_click_teaches_nothing(teaching: Any) -> None:
     teacher, now, store = teaching
 

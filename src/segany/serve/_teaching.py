@@ -119,8 +119,13 @@ class Teacher:
         for key in ready:
             lesson = self._waiting.pop(key)
             self._known.put(key, True)
-            embedding = await self._embedder.embedding(await self._images.get(lesson.record))
-            first = await self._predicting.run(self._predictor.predict, embedding, lesson.prompt)
+            try:
+                embedding = await self._embedder.embedding(await self._images.get(lesson.record))
+                first = await self._predicting.run(self._predictor.predict, embedding, lesson.prompt)
+            except SeganyError as error:
+                # Too busy, or an image that is gone: the other masks teach as well.
+                _log.info("nothing was learned of a mask of record %d: %s", lesson.record, error)
+                continue
             seen.append((first, lesson.prompt, lesson.mask))
         if seen:
             await self._reading.run(learn_choices, self._store, seen, actor=ENGINE)

@@ -9,7 +9,7 @@ from types import FrameType
 import uvicorn
 
 from segany.errors import OutputError
-from segany.serve._memory import keep_memory
+from segany.memory import keep_memory
 from segany.serve.app import create_app
 from segany.serve.settings import ServeSettings
 from segany.store import Store

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segany.errors import ConfigError
+from segany.memory import container_limit
 
 __all__ = ["ServeSettings", "is_loopback"]
 
@@ -104,4 +105,6 @@ def _images_in_memory() -> int:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return _USUAL_IMAGES
+    limit = container_limit()
+    memory = memory if limit is None else min(memory, limit)
     return min(max(memory // _MEMORY_SHARE // _IMAGE_BYTES, _FEWEST_IMAGES), _MOST_IMAGES)

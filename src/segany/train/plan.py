@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from segany.errors import ConfigError
+from segany.memory import left_in_container
 from segany.model.config import TinyViTConfig
 from segany.model.sam import Sam
 from segany.train.config import TrainConfig
@@ -152,7 +153,8 @@ def available_bytes(device: torch.device) -> int:
         return int(torch.cuda.mem_get_info(device)[0])
     import psutil
 
-    return int(psutil.virtual_memory().available)
+    free, left = int(psutil.virtual_memory().available), left_in_container()
+    return free if left is None else min(free, left)
 
 
 def _measured(model: Sam, config: TrainConfig, device: torch.device) -> tuple[float, float]:
