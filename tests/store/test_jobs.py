@@ -34,6 +34,26 @@ def test_from_submit_to_done(store: Store) -> None:
     assert (ended.state, ended.result, ended.finished_at is not None) == ("done", {"loss": 0.5}, True)
 
 
+def test_how_many_there_are_and_what_they_are_about(store: Store, samples: Any) -> None:
+    first, second = store.add_records(samples.incoming(2), actor="test").record_ids
+    for kind, record in (("a", second), ("a", first), ("a", first), ("b", first), ("a", None)):
+        store.jobs.submit(kind, record_id=record)
+    store.jobs.finish(claimed(store, kinds=["a"]), {})
+    assert store.jobs.counts(["a"]) == {"queued": 3, "done": 1}
+    assert store.jobs.counts(["a", "b"]) == {"queued": 4, "done": 1}
+    assert store.jobs.counts(["c"]) == {}
+    assert store.jobs.record_ids(["a"], ["queued", "done"]) == [first, second]
+    assert store.jobs.record_ids(["a"], ["done"]) == [second]
+    assert store.jobs.record_ids(["b"], ["done"]) == []
+
+
+def test_only_a_certain_one_is_claimed(store: Store) -> None:
+    first, second = store.jobs.submit("a", priority=5), store.jobs.submit("a")
+    assert claimed(store, job_id=second.id).id == second.id
+    assert store.jobs.claim("w2", job_id=second.id) is None
+    assert claimed(store).id == first.id
+
+
 def test_the_most_urgent_first(store: Store) -> None:
     for kind, priority in (("a", 0), ("b", 5), ("c", 5), ("d", -1)):
         store.jobs.submit(kind, priority=priority)

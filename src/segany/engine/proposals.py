@@ -96,8 +96,6 @@ def finished_images(store: Store) -> Iterator[tuple[int, list[RLE]]]:
     Args:
         store: Whose.
     """
-    done = store.jobs.list(kinds=[OPEN], states=["done"], limit=100_000)
-    numbers = sorted({job.record_id for job in done if job.record_id is not None}, reverse=True)
-    for stored in store.records.iterate(numbers):
+    for stored in store.records.iterate(store.jobs.record_ids([OPEN], ["done"])[::-1]):
         accepted = [one.segmentation for one in stored.record.objects if one.review_state == "accepted"]
         yield stored.id, accepted

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, insert, or_, select, text, update
+from sqlalchemy import Connection, and_, func, insert, or_, select, text, update
 
 from segany.errors import ConfigError, JobCancelledError, JobLostError, NotInStoreError
 from segany.store._rows import checked_text, to_json
@@ -299,6 +299,28 @@ class Jobs:
         if row is None:
             raise NotInStoreError(f"the store has no job {job_id}.")
         return _job(row)
+
+    def counts(self, kinds: Sequence[str]) -> dict[JobState, int]:
+        """How many jobs of these kinds are in each state; states that none is in are left out.
+
+        Args:
+            kinds: Which.
+        """
+        asked = select(JobRow.state, func.count().label("number")).where(JobRow.kind.in_(kinds)).group_by(JobRow.state)
+        with self._database.read() as connection:
+            return {row.state: int(row.number) for row in connection.execute(asked)}
+
+    def record_ids(self, kinds: Sequence[str], states: Sequence[JobState]) -> list[int]:
+        """Records that jobs of these kinds in these states are about, in order, each once.
+
+        Args:
+            kinds: Which.
+            states: Which.
+        """
+        asked = select(JobRow.image_id).where(JobRow.kind.in_(kinds), JobRow.state.in_(states))
+        asked = asked.where(JobRow.image_id.is_not(None)).distinct().order_by(JobRow.image_id)
+        with self._database.read() as connection:
+            return [number for number in connection.execute(asked).scalars() if number is not None]
 
     def list(
         self,

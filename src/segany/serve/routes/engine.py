@@ -1,6 +1,5 @@
 """The data engine's course: for people who want to see whether it pays."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +17,6 @@ __all__ = ["router"]
 router = new_router("engine")
 _MOST_ROUNDS = 200
 _MOST_DECISIONS = 200
-_MOST_TASKS = 100_000
 
 
 @router.get("/engine", response_model=EngineReply)
@@ -31,7 +29,6 @@ def _course(store: Store) -> EngineReply:
     timeline = store.timeline()
     events = [*store.events.list(kind=PROMOTED), *store.events.list(kind=REFUSED)]
     rounds = store.jobs.list(kinds=[ROUND], limit=_MOST_ROUNDS)
-    tasks = store.jobs.list(kinds=[OPEN, BLIND, "annotate", "review"], limit=_MOST_TASKS)
     return EngineReply(
         span_seconds=timeline.seconds,
         spans=[SpanReply(**{**vars(each), "sources": dict(each.sources)}) for each in timeline.spans],
@@ -39,7 +36,7 @@ def _course(store: Store) -> EngineReply:
         seconds_per_mask=timeline.seconds_per_mask,
         rounds=[_round(job) for job in sorted(rounds, key=lambda job: -job.id)],
         decisions=[_decision(each) for each in sorted(events, key=lambda event: -event.id)[:_MOST_DECISIONS]],
-        tasks=dict(Counter(job.state for job in tasks)),
+        tasks=dict(store.jobs.counts([OPEN, BLIND, "annotate", "review"]).items()),
     )
 
 
