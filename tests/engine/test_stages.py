@@ -11,6 +11,7 @@ from segany import Predictor
 from segany.engine.annotator import Annotator
 from segany.engine.confidence import LEAST_REVIEWS
 from segany.engine.models import CONFIDENCE, confidence, keep
+from segany.engine.proposals import Finished, finished_images, would_be_accepted
 from segany.engine.quality import compare_masks
 from segany.engine.reviews import learn_confidence
 from segany.engine.running import run_to_end
@@ -121,6 +122,31 @@ def test_images_that_were_drawn_by_hand_teach_what_people_accept(painted: Made) 
         found = compare_masks(masks, made.truths[number])
         assert len(found) == 4
         assert len(masks) <= 6
+
+
+def test_masks_that_nobody_looked_at_do_not_confirm_themselves(painted: Made) -> None:
+    made = painted(1)
+    (number,) = made.truths
+    discs = [Annotation(k, mask, source="automatic") for k, mask in enumerate(made.truths[number])]
+    image = Finished(number, [discs[0].segmentation], [discs[1].segmentation])
+    assert would_be_accepted(discs, image) == [True, None, False, False]
+    # The same object as a mask in doubt, and the outline of an accepted one.
+    assert would_be_accepted(discs[:1], Finished(number, [discs[0].segmentation], [discs[0].segmentation])) == [True]
+    assert would_be_accepted([], image) == []
+
+
+def test_finished_images_say_what_is_decided(painted: Made) -> None:
+    made = painted(2)
+    numbers = sorted(made.truths)
+    stage(made.store, made.predictor, "automatic", records=(numbers[1],))
+    kept = made.store.records.get(numbers[1]).record.objects
+    manual = StageSettings("assisted-manual", records=tuple(numbers))
+    simulate_round(made.store, made.truths, manual, made.predictor, Annotator("anna"))
+    (last, first) = finished_images(made.store)
+    assert (last.record, first.record) == (numbers[1], numbers[0])
+    assert (len(first.accepted), len(first.undecided)) == (4, 0)
+    assert last.undecided == [one.segmentation for one in kept]
+    assert len(last.accepted) == 0
 
 
 def test_a_confidence_of_another_model_keeps_nothing(painted: Made) -> None:

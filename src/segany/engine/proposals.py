@@ -1,12 +1,14 @@
 """Proposals: masks of everything in an image, with what is known of each before anybody looks."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segany.engine.confidence import mask_evidence
 from segany.engine.features import mask_features
+from segany.engine.quality import SAME_OBJECT
 from segany.engine.tasks import OPEN
 from segany.masks import RLE, rle_iou_matrix
 from segany.predict import ImageEmbedding, Predictor
@@ -14,7 +16,16 @@ from segany.predict.automatic import AutomaticMaskGenerator, GridSettings, Thres
 from segany.schema import Annotation, Image
 from segany.store import Store
 
-__all__ = ["GOOD", "LEARNED", "evidence_of", "finished_images", "propose", "without_doubles", "would_be_accepted"]
+__all__ = [
+    "GOOD",
+    "LEARNED",
+    "Finished",
+    "evidence_of",
+    "finished_images",
+    "propose",
+    "without_doubles",
+    "would_be_accepted",
+]
 
 GOOD = 0.85
 """IoU from which on two masks are the same outline: people agree with each other at .85 to .91 (SAM paper, sec. 5)."""
@@ -25,6 +36,20 @@ LEARNED = Thresholds(pred_iou_thresh=0.6, stability_score_thresh=0.8)
 The paper's thresholds suit photos. Of nuclei and leaves in ten images of a benchmark's last round, 45 % had a mask of
 IoU .85 among those that pass them, and 64 % among those that pass these; lower ones bring nothing.
 """
+
+
+class Finished(NamedTuple):
+    """An image that a person has finished.
+
+    Attributes:
+        record: Its number.
+        accepted: Masks that people accepted or drew.
+        undecided: Masks that are kept, and that nobody looked at.
+    """
+
+    record: int
+    accepted: list[RLE]
+    undecided: list[RLE]
 
 
 def propose(
@@ -75,21 +100,26 @@ def without_doubles(masks: Sequence[RLE], chances: Sequence[float], overlap_thre
     return taken
 
 
-def would_be_accepted(masks: Sequence[Annotation], accepted: Sequence[RLE]) -> list[bool]:
+def would_be_accepted(masks: Sequence[Annotation], image: Finished) -> list[bool | None]:
     """Whether each mask is the outline of something that people accepted in its image.
 
     Args:
         masks: Of the image.
-        accepted: All that people accepted in it.
+        image: What is known of it.
+
+    Returns:
+        None for what shows the object of a mask that nobody looked at: nobody has said what it is worth.
     """
-    if not masks or not accepted:
-        return [False] * len(masks)
-    best = rle_iou_matrix([one.segmentation for one in masks], accepted).max(axis=1)
-    return [bool(iou >= GOOD) for iou in best]
+    best = _best_overlap(masks, image.accepted)
+    open_ones = _best_overlap(masks, image.undecided)
+    return [
+        bool(iou >= GOOD) if iou >= other or other <= SAME_OBJECT else None
+        for iou, other in zip(best, open_ones, strict=True)
+    ]
 
 
-def finished_images(store: Store) -> Iterator[tuple[int, list[RLE]]]:
-    """Records whose image a person has finished, the highest number first, and what was accepted there.
+def finished_images(store: Store) -> Iterator[Finished]:
+    """Images that a person has finished, the highest number first.
 
     In a finished image all that is wanted has a mask: the person decided on what was shown, and added what was missing.
 
@@ -97,5 +127,15 @@ def finished_images(store: Store) -> Iterator[tuple[int, list[RLE]]]:
         store: Whose.
     """
     for stored in store.records.iterate(store.jobs.record_ids([OPEN], ["done"])[::-1]):
-        accepted = [one.segmentation for one in stored.record.objects if one.review_state == "accepted"]
-        yield stored.id, accepted
+        objects = stored.record.objects
+        yield Finished(
+            stored.id,
+            [one.segmentation for one in objects if one.review_state == "accepted"],
+            [one.segmentation for one in objects if one.review_state in ("unreviewed", "flagged")],
+        )
+
+
+def _best_overlap(masks: Sequence[Annotation], others: Sequence[RLE]) -> list[float]:
+    if not masks or not others:
+        return [0.0] * len(masks)
+    return [float(iou) for iou in rle_iou_matrix([one.segmentation for one in masks], others).max(axis=1)]

@@ -39,7 +39,8 @@ def learn_confidence(
 
     Where people finished an image, the model in use proposes masks for it once more, and those that are the outline of
     something that was accepted count as accepted, the others as rejected: so a model is known before it was reviewed,
-    and images that were drawn by hand teach as well. Elsewhere the reviews of automatic masks count.
+    and images that were drawn by hand teach as well. What shows the same as a mask that was kept without a look says
+    nothing: else the model would confirm itself. Elsewhere the reviews of automatic masks count.
 
     Args:
         store: Whose reviews.
@@ -54,14 +55,17 @@ def learn_confidence(
     """
     evidence, accepted, groups = [], list[bool](), list[int]()
     replayed = set[int]()
-    for number, wanted in islice(finished_images(store), REPLAYED_IMAGES):
-        replayed.add(number)
-        image = store.image(number)
+    for finished in islice(finished_images(store), REPLAYED_IMAGES):
+        replayed.add(finished.record)
+        image = store.image(finished.record)
         masks = propose(predictor, image, LEARNED, points_per_side=points_per_side)
-        if masks:
-            evidence.append(evidence_of(predictor.embed(image), masks))
-            accepted += would_be_accepted(masks, wanted)
-            groups += [number] * len(masks)
+        verdicts = [
+            (one, good) for one, good in zip(masks, would_be_accepted(masks, finished), strict=True) if good is not None
+        ]
+        if verdicts:
+            evidence.append(evidence_of(predictor.embed(image), [one for one, _ in verdicts]))
+            accepted += [good for _, good in verdicts]
+            groups += [finished.record] * len(verdicts)
         if progress is not None:
             progress(len(replayed))
     known = len(accepted)
