@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -19,6 +20,10 @@ os.environ["MPLBACKEND"] = "Agg"
 # An embedding that an earlier run cached would hide a change of the encoder. Processes that tests start see it too.
 os.environ["SEGANY_CACHE"] = tempfile.mkdtemp(prefix="segany-test-embeddings-")
 atexit.register(shutil.rmtree, os.environ["SEGANY_CACHE"], ignore_errors=True)
+
+# A shell that starts the tests in the background has Ctrl-C ignored, and so would every process that they interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Shared machines are slow at times; a slow example is not a wrong one. The same examples each time: whether a change is
 # accepted must not hang on luck. `make soak` looks for new ones.
