@@ -11,6 +11,7 @@ from PIL import Image
 from segany.cli.main import main
 from segany.engine import open_store
 from segany.engine.models import CHOOSER, CLASSES, class_names, keep
+from segany.engine.rounds import ROUND
 from segany.engine.tasks import TaskAnswer, answer_task, next_task
 from segany.masks import RLE, rle_iou_matrix
 from segany.predict.choose import Candidates, MaskChooser
@@ -30,6 +31,30 @@ def where(tmp_path: Path) -> str:
     with open_store(tmp_path / "store") as store:
         store.add(tmp_path / "discs.png", actor="test")
     return str(tmp_path / "store")
+
+
+def test_jobs_are_listed_and_cancelled(where: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["engine", "jobs", where]) == 0
+    assert capsys.readouterr().out == "there are none\n"
+    assert main(["engine", "run", where, "--stage", "assisted-manual"]) == 0
+    with open_store(where) as store:
+        stopped = store.jobs.submit(ROUND, {"version": "monday"}, resource="engine")
+        other = store.jobs.submit("export", {})
+    capsys.readouterr()
+    assert main(["engine", "jobs", where]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"{stopped.id}  engine.round monday  waits"
+    assert second.endswith("engine.stage assisted-manual  done")
+    assert main(["engine", "jobs", where, "--cancel", str(stopped.id), "--limit", "1"]) == 0
+    assert capsys.readouterr().out == f"{stopped.id}  engine.round monday  cancelled\n"
+    assert main(["engine", "jobs", where, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["state"] for row in rows] == ["cancelled", "done"]
+    for number, said in ((other.id, f"job {other.id} is none of the engine's"), (99, "the store has no job 99")):
+        assert main(["engine", "jobs", where, "--cancel", str(number)]) != 0
+        assert said in capsys.readouterr().err
+    with open_store(where) as store:
+        assert store.jobs.get(other.id).state == "queued"
 
 
 def test_a_stage_its_queue_and_what_is_learned(where: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from segany.cli import _engine_models
+from segany.cli import _engine_jobs, _engine_models
 from segany.cli._options import JsonOption
 from segany.cli._stores import ActorOption, StoreArgument, actor_of, opened_store
 from segany.errors import ConfigError
@@ -269,6 +269,7 @@ def chooser(
     return 0
 
 
+app.command("jobs")(_engine_jobs.jobs)
 app.command("promote")(_engine_models.promote)
 app.command("watch")(_engine_models.watch)
 app.command("rollback")(_engine_models.rollback)
