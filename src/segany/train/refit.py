@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from segany.geometry import Frame, Size
 from segany.model.mask_decoder import MASKS
@@ -35,11 +34,6 @@ _PASSES = 600
 _RATE = 1e-3
 # Of kept scores beside those that are learnt.
 _KEPT_WEIGHT = 20.0
-# Of the order of the three scores, on objects and on kept photos: which is chosen depends on it, and squares of scores
-# hardly tell apart two that are nearly equal. On photos held back from a fit, one more choice in a hundred stayed as it
-# was, and the chosen masks of objects held back were .2 points better.
-_CHOICE_WEIGHTS = (0.02, 0.1)
-_TEMPERATURE = 0.03
 # Of the squared distance from the head as it was: with some hundred examples it would else learn them by heart. On
 # photos held back from a fit, 4 points more of the choices stayed as they were, for .4 points of IoU on objects.
 _NEAR_WEIGHT = 0.03
@@ -158,27 +152,15 @@ def fit_head(model: Sam, objects: Evidence, kept: Evidence | None) -> None:
         for group in optimizer.param_groups:
             group["lr"] = _RATE * (1 - number / _PASSES)
         away = [(now - then).square().sum() for now, then in zip(parameters, former, strict=True)]
-        loss = _misjudged(head(objects.tokens), objects.scores, 1.0, _CHOICE_WEIGHTS[0])
-        loss = loss + _NEAR_WEIGHT * torch.stack(away).sum()
+        loss = (head(objects.tokens) - objects.scores).square().mean() + _NEAR_WEIGHT * torch.stack(away).sum()
         if kept is not None:
-            loss = loss + _misjudged(head(kept.tokens), kept.scores, _KEPT_WEIGHT, _CHOICE_WEIGHTS[1])
+            loss = loss + _KEPT_WEIGHT * (head(kept.tokens) - kept.scores).square().mean()
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     for parameter, learns in zip(parameters, learnt, strict=True):
         parameter.requires_grad_(learns)
-
-
-def _misjudged(scores: Tensor, wanted: Tensor, weight: float, choice_weight: float) -> Tensor:
-    """Squared errors of [N, 4] scores, and how far the choice among the three is from the wanted one.
-
-    The second is the divergence of softened choices (Hinton et al., arXiv 1503.02531; of lists of scores: Cao et al.,
-    ICML 2007).
-    """
-    softened, meant = ((one[:, 1:] / _TEMPERATURE).log_softmax(dim=1) for one in (scores, wanted))
-    choice = F.kl_div(softened, meant, log_target=True, reduction="batchmean")
-    return weight * (scores - wanted).square().mean() + choice_weight * choice
 
 
 class _Decoded(NamedTuple):
