@@ -33,8 +33,8 @@ GOOD = 0.85
 LEARNED = Thresholds(pred_iou_thresh=0.6, stability_score_thresh=0.8)
 """What masks must pass once it was learned which ones people accept.
 
-The paper's thresholds suit photos. Of nuclei and leaves in the eight images of a benchmark's last round, 45 % had a mask
-of IoU .85 among those that pass them, and 64 % among those that pass these; lower ones bring nothing.
+The paper's thresholds suit photos. Of nuclei and leaves in the eight images of a benchmark's last round, 45 % had a
+mask of IoU .85 among those that pass them, and 64 % among those that pass these; lower ones bring nothing.
 """
 
 
