@@ -57,6 +57,8 @@ def test_only_a_certain_one_is_claimed(store: Store) -> None:
 def test_the_most_urgent_first(store: Store) -> None:
     for kind, priority in (("a", 0), ("b", 5), ("c", 5), ("d", -1)):
         store.jobs.submit(kind, priority=priority)
+    assert [job.kind for job in store.jobs.list(limit=3)] == ["b", "c", "a"]
+    assert [job.kind for job in store.jobs.list(limit=2, newest_first=True)] == ["d", "c"]
     assert [claimed(store).kind for _ in range(4)] == ["b", "c", "a", "d"]
 
 

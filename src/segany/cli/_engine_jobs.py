@@ -35,7 +35,7 @@ def jobs(
             if opened.jobs.get(cancel).kind not in (STAGE, ROUND, LIKE):
                 raise NotInStoreError(f"job {cancel} is none of the engine's; list them: segany engine jobs {store}")
             opened.jobs.cancel(cancel)
-        found = opened.jobs.list(kinds=[STAGE, ROUND, LIKE], limit=100_000)
+        found = opened.jobs.list(kinds=[STAGE, ROUND, LIKE], limit=limit, newest_first=True)
     rows: list[dict[str, Any]] = [
         {
             "job": job.id,
@@ -47,7 +47,7 @@ def jobs(
             "error": job.error,
             "payload": job.payload,
         }
-        for job in sorted(found, key=lambda job: -job.id)[:limit]
+        for job in found
     ]
     if as_json:
         print(json.dumps(rows))

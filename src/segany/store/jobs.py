@@ -5,79 +5,22 @@ when its lease runs out the job can be claimed again; it goes on from its last c
 cluster share this one table; a person's task is a job, too, whose worker is the person.
 """
 
-import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, and_, func, insert, or_, select, text, update
 
 from segany.errors import ConfigError, JobCancelledError, JobLostError, NotInStoreError
+from segany.store._job import Job, JobState, as_job
 from segany.store._rows import checked_text, to_json
-from segany.store.database import Database, to_time
+from segany.store.database import Database
 from segany.store.models import JobRow
 
 __all__ = ["Job", "JobState", "Jobs"]
 
-JobState = Literal["queued", "running", "done", "failed", "cancelled"]
-ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled")
 _SECOND = 1_000_000
 _CLAIM_LOCK = 7_366_003
-
-
-@dataclass(frozen=True)
-class Job:
-    """A piece of work, as it was when it was read.
-
-    Attributes:
-        id: Its number.
-        kind: What is to be done: "train", "engine.round", "annotate".
-        payload: What it is done with, JSON values.
-        state: Where it stands.
-        priority: Higher ones are claimed first.
-        resource: At most one job of a resource runs at a time; None for no such limit.
-        record_id: The record that it is about, or None.
-        assignee: The only worker that may claim it, or None.
-        worker: Who has it, or had it last.
-        attempts: How often it was claimed.
-        max_attempts: How often it may be.
-        done: Progress, in units of its own.
-        total: Units in all, or None while unknown.
-        message: What it is at, in words.
-        checkpoint: What it goes on from, JSON values, or None.
-        cancel_requested: Whether it was asked to stop.
-        result: What it gave, JSON values, or None.
-        error: Why it failed, or None.
-        created_at: When it was submitted.
-        started_at: When it was claimed last, or None.
-        finished_at: When it ended, or None.
-        token: Proves that this worker has it; only from `claim`.
-    """
-
-    id: int
-    kind: str
-    payload: Any
-    state: JobState
-    priority: float
-    resource: str | None
-    record_id: int | None
-    assignee: str | None
-    worker: str | None
-    attempts: int
-    max_attempts: int
-    done: float
-    total: float | None
-    message: str | None
-    checkpoint: Any
-    cancel_requested: bool
-    result: Any
-    error: str | None
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    token: str | None = None
 
 
 class Jobs:
@@ -122,7 +65,7 @@ class Jobs:
                 self._lock(connection)
                 found = connection.execute(select(JobRow).where(JobRow.key == key)).first()
                 if found is not None:
-                    return _job(found)
+                    return as_job(found)
             row = {
                 "kind": checked_text(kind, "a job's kind"),
                 "key": checked_text(key, "a job's key"),
@@ -139,7 +82,7 @@ class Jobs:
                 "created_at": self._database.now(connection),
             }
             number = connection.execute(insert(JobRow).values(row).returning(JobRow.id)).scalar_one()
-            return _job(connection.execute(select(JobRow).where(JobRow.id == number)).one())
+            return as_job(connection.execute(select(JobRow).where(JobRow.id == number)).one())
 
     def claim(
         self,
@@ -199,7 +142,7 @@ class Jobs:
                     started_at=now,
                 )
             )
-            return _job(connection.execute(select(JobRow).where(JobRow.id == number)).one(), token)
+            return as_job(connection.execute(select(JobRow).where(JobRow.id == number)).one(), token)
 
     def heartbeat(
         self,
@@ -298,9 +241,9 @@ class Jobs:
             row = connection.execute(select(JobRow).where(JobRow.id == job_id)).first()
         if row is None:
             raise NotInStoreError(f"the store has no job {job_id}.")
-        return _job(row)
+        return as_job(row)
 
-    def counts(self, kinds: Sequence[str]) -> dict[JobState, int]:
+    def counts(self, kinds: Sequence[str]) -> dict[str, int]:
         """How many jobs of these kinds are in each state; states that none is in are left out.
 
         Args:
@@ -329,6 +272,7 @@ class Jobs:
         kinds: Sequence[str] | None = None,
         record_id: int | None = None,
         limit: int = 1000,
+        newest_first: bool = False,
     ) -> list[Job]:
         """Jobs, the most urgent first.
 
@@ -337,8 +281,10 @@ class Jobs:
             kinds: Only of these.
             record_id: Only about this record.
             limit: Most jobs.
+            newest_first: Those that were submitted last first, however urgent.
         """
-        asked = select(JobRow).order_by(JobRow.priority.desc(), JobRow.id).limit(limit)
+        order = (JobRow.id.desc(),) if newest_first else (JobRow.priority.desc(), JobRow.id)
+        asked = select(JobRow).order_by(*order).limit(limit)
         if states is not None:
             asked = asked.where(JobRow.state.in_(states))
         if kinds is not None:
@@ -346,7 +292,7 @@ class Jobs:
         if record_id is not None:
             asked = asked.where(JobRow.image_id == record_id)
         with self._database.read() as connection:
-            return [_job(row) for row in connection.execute(asked)]
+            return [as_job(row) for row in connection.execute(asked)]
 
     def _lock(self, connection: Connection) -> None:
         """One claim at a time; SQLite has one writer anyway."""
@@ -387,36 +333,3 @@ class Jobs:
 
 def _clean(text: str) -> str:
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")[:10_000]
-
-
-def _job(row: Any, token: str | None = None) -> Job:
-    def parsed(value: str | None) -> Any:
-        return None if value is None else json.loads(value)
-
-    def time(value: int | None) -> datetime | None:
-        return None if value is None else to_time(value)
-
-    return Job(
-        id=row.id,
-        kind=row.kind,
-        payload=parsed(row.payload),
-        state=row.state,
-        priority=row.priority,
-        resource=row.resource,
-        record_id=row.image_id,
-        assignee=row.assignee,
-        worker=row.worker,
-        attempts=row.attempts,
-        max_attempts=row.max_attempts,
-        done=row.done,
-        total=row.total,
-        message=row.message,
-        checkpoint=parsed(row.checkpoint),
-        cancel_requested=bool(row.cancel_requested),
-        result=parsed(row.result),
-        error=row.error,
-        created_at=to_time(row.created_at),
-        started_at=time(row.started_at),
-        finished_at=time(row.finished_at),
-        token=token,
-    )

@@ -28,15 +28,15 @@ async def engine(here: Here) -> Response:
 def _course(store: Store) -> EngineReply:
     timeline = store.timeline()
     events = [*store.events.list(kind=PROMOTED), *store.events.list(kind=REFUSED)]
-    rounds = store.jobs.list(kinds=[ROUND], limit=_MOST_ROUNDS)
+    rounds = store.jobs.list(kinds=[ROUND], limit=_MOST_ROUNDS, newest_first=True)
     return EngineReply(
         span_seconds=timeline.seconds,
         spans=[SpanReply(**{**vars(each), "sources": dict(each.sources)}) for each in timeline.spans],
         undated=timeline.undated,
         seconds_per_mask=timeline.seconds_per_mask,
-        rounds=[_round(job) for job in sorted(rounds, key=lambda job: -job.id)],
+        rounds=[_round(job) for job in rounds],
         decisions=[_decision(each) for each in sorted(events, key=lambda event: -event.id)[:_MOST_DECISIONS]],
-        tasks=dict(store.jobs.counts([OPEN, BLIND, "annotate", "review"]).items()),
+        tasks=store.jobs.counts([OPEN, BLIND, "annotate", "review"]),
     )
 
 
